@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Installs what a fresh Debian 12 lacks, from Debian's packages. Needs root or sudo only where
+# something is missing; prints nothing where nothing is.
+set -euo pipefail
+
+packages=(
+	gcc libc6-dev meson ninja-build pkg-config    # to build
+	g++                                           # the headers are tried as C++
+	liburcu-dev libxxhash-dev                     # the library
+	libcmocka-dev                                 # the tests
+	libsmartcols-dev                              # tables and JSON of the command
+	libpcre2-dev                                  # regular expressions of the log analyzer
+	ieee-data                                     # the registry that the demo serves
+	gnuplot-nox                                   # its picture
+	procps systemd                                # ps; systemd-analyze verify
+)
+
+missing=()
+for package in "${packages[@]}"; do
+	state=$(dpkg-query -W -f '${db:Status-Abbrev}' "$package" 2>/dev/null || true)
+	[ "${state:0:2}" = ii ] || missing+=("$package")
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+if [ "$(id -u)" -eq 0 ]; then
+	as_root=()
+elif command -v sudo >/dev/null; then
+	as_root=(sudo)
+else
+	echo "setup: missing: ${missing[*]}" >&2
+	echo "setup: run it as root, or install sudo" >&2
+	exit 1
+fi
+echo "setup: installing ${missing[*]}"
+"${as_root[@]}" apt-get update -qq
+"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+	apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
