@@ -7,7 +7,7 @@
  * Comments at the call name the edge: [edge NAME] and what the other side may conclude; a relaxed
  * access says why no order is needed. docs/memory-model.md lists the edges, a test compares.
  *
- * Signals: every accessor is async-signal-safe (lock-free, asserted below). */
+ * Signals: every accessor is async-signal-safe (lock-free, checked below). */
 #ifndef COMAP_WORD_H
 #define COMAP_WORD_H
 
@@ -18,10 +18,8 @@ COMAP_BEGIN_DECLS
 struct comap_u32 { uint32_t v; };
 struct comap_u64 { uint64_t v; };
 
-#ifdef __cplusplus
-static_assert(__atomic_always_lock_free(8, 0), "64-bit words are lock-free");
-#else
-_Static_assert(__atomic_always_lock_free(8, 0), "64-bit words are lock-free");
+#if __GCC_ATOMIC_LLONG_LOCK_FREE != 2
+#error "comap needs 64-bit words that are always lock-free"
 #endif
 
 #define COMAP__WORD(bits) \

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* comap: several processes map one file. The one header that programs include. */
+#ifndef COMAP_H
+#define COMAP_H
+
+#include <comap/base.h>
+#include <comap/error.h>
+#include <comap/type.h>
+#include <comap/word.h>
+
+#include <comap/rcu.h>
+#include <comap/region.h>
+#include <comap/seat.h>
+#include <comap/value.h>
+
+#endif

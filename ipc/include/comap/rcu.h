@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+/* Read-copy update between processes.
+ *
+ * A read-side critical section pins what it sees: memory that was reachable at its start is not
+ * used again before its end, whichever process unlinks it, and whoever dies. Entering costs a load
+ * and a store on a line of the thread's own; nobody is written to, nobody is waited for.
+ *
+ *     COMAP_READ(region) {
+ *             struct comap_view view = comap_value_view(rates);
+ *             use(view.data);
+ *     }
+ *
+ * Sections nest (2,047 deep) and may be entered in signal handlers of a thread that has entered one
+ * before outside of them. A section is short: while it lasts, no memory retired since is used again
+ * anywhere. It ends with the thread and with the process. After fork() the child is in no section. */
+#ifndef COMAP_RCU_H
+#define COMAP_RCU_H
+
+#include <comap/region.h>
+#include <comap/word.h>
+
+COMAP_BEGIN_DECLS
+
+#define COMAP__MARK_NESTING 0x7ffu       /* bits 0-10 of a mark */
+#define COMAP__MARK_EVICTABLE 0x800u     /* bit 11 */
+#define COMAP__MARK_EPOCH_SHIFT 12
+
+/* Private, here for the inline functions only. A thread's row for one region: where its mark is.
+ * Rows lie in memory that a forked child finds zeroed, so the child is unattached by a load that
+ * the reader does anyway. */
+struct comap__row {
+	struct comap_u64 *mark;        /* NULL: this thread has no mark in the region (yet) */
+	const struct comap_u64 *epoch;
+	uint32_t fenced;               /* the reader fences itself */
+	uint32_t record;               /* number of the thread record */
+	uint64_t token;
+};
+/* Private. What every region handle begins with. */
+struct comap__front {
+	uint32_t row;                  /* number of its row */
+};
+#define COMAP__ROW_COUNT 64u
+
+extern COMAP_API __thread struct comap__row *comap__tls_rows
+	__attribute__((tls_model("initial-exec")));
+
+COMAP_API int comap__read_begin_slow(struct comap *region);
+COMAP_API int comap__read_end_slow(struct comap *region);
+
+static inline struct comap__row *comap__row(const struct comap *region)
+{
+	return &comap__tls_rows[((const struct comap__front *)region)->row];
+}
+
+/* Enters a read section. 0, or: -EINVAL NULL; -EUSERS no thread record is free; -ECHILD after
+ * fork(); -ENOTCONN a guest; -EOVERFLOW nested too deeply. A thread's first section in a region
+ * registers it (a few microseconds, not async-signal-safe); from then on: nanoseconds, wait-free. */
+static inline int comap_read_begin(struct comap *region)
+{
+	struct comap__row *row;
+	uint64_t word;
+
+	if (COMAP_UNLIKELY(!region))
+		return comap__read_begin_slow(region);
+	row = comap__row(region);
+	if (COMAP_UNLIKELY(!row->mark))
+		return comap__read_begin_slow(region);
+	/* relaxed: only this thread and its signal handlers write the mark */
+	word = comap_u64_load_relaxed(row->mark);
+	if (COMAP_UNLIKELY(word & COMAP__MARK_NESTING)) {
+		if ((word & COMAP__MARK_NESTING) == COMAP__MARK_NESTING)
+			return comap__read_begin_slow(region);
+		/* relaxed: the section is open already */
+		comap_u64_store_relaxed(row->mark, word + 1);
+		return 0;
+	}
+	/* [edge rcu.epoch] acq: seen the epoch of a ticket => everything unlinked before that
+	 * ticket was drawn is seen unlinked.
+	 * relaxed store: ordered against the section's loads by the fence below. */
+	comap_u64_store_relaxed(row->mark,
+		comap_u64_load_acquire(row->epoch) << COMAP__MARK_EPOCH_SHIFT | 1);
+	if (COMAP_UNLIKELY(row->fenced))
+		/* [edge rcu.mark] full: the mark before the section's loads; a synchronizer that
+		 * does not see the mark has unlinked where these loads can see it. */
+		comap_fence_full();
+	else
+		/* [edge rcu.mark] the same by membarrier() on the synchronizer's side. */
+		comap_fence_compiler();
+	return 0;
+}
+
+/* Leaves a read section; must follow a successful comap_read_begin() of the same thread. */
+static inline int comap_read_end(struct comap *region)
+{
+	struct comap__row *row;
+	uint64_t word;
+
+	if (COMAP_UNLIKELY(!region))
+		return comap__read_end_slow(region);
+	row = comap__row(region);
+	if (COMAP_UNLIKELY(!row->mark))
+		return comap__read_end_slow(region);
+	/* relaxed: the thread's own word */
+	word = comap_u64_load_relaxed(row->mark);
+	if (COMAP_UNLIKELY((word & COMAP__MARK_NESTING) == 0))
+		return comap__read_end_slow(region);
+	/* [edge rcu.quiescent] rel: the section's loads before the mark goes; a synchronizer that
+	 * sees the mark gone may use again what they saw. */
+	comap_u64_store_release(row->mark,
+		(word & COMAP__MARK_NESTING) == 1 ? 0 : word - 1);
+	return 0;
+}
+
+/* Private: the loop of COMAP_READ. */
+struct comap__section {
+	struct comap *region;
+};
+static inline struct comap__section comap__section_begin(struct comap *region)
+{
+	struct comap__section section = { region };
+
+	if (comap_read_begin(region) != 0)
+		section.region = NULL;
+	return section;
+}
+static inline void comap__section_end(struct comap__section *section)
+{
+	if (section->region)
+		(void)comap_read_end(section->region);
+	section->region = NULL;
+}
+
+/* A block inside a read section; break, continue, return and goto leave it properly. When the
+ * section cannot be entered the block is passed over and comap_last_error() says why. */
+#define COMAP_READ(region) \
+	for (struct comap__section comap__section \
+	             __attribute__((cleanup(comap__section_end))) = comap__section_begin(region); \
+	     comap__section.region; comap__section_end(&comap__section))
+
+/* Waits until every section that is open now, in any process, has ended or its process has died;
+ * a dead process is noticed within 50 ms. 0, or: -EDEADLK inside a section of the region;
+ * -EOPNOTSUPP without membarrier() in a region that needs it; -ETIMEDOUT at the deadline, and the
+ * last error names the seat in the way. Guests: -ENOTCONN.
+ * Cost: one membarrier() (microseconds) and a line per thread record; nothing is locked. */
+COMAP_API int comap_synchronize(struct comap *region);
+COMAP_API int comap_synchronize_until(struct comap *region, uint64_t deadline_ns);
+
+/* The same without waiting: take a ticket now; it is done when the poll says 1 (0: not yet). */
+COMAP_API uint64_t comap_synchronize_start(struct comap *region);
+COMAP_API int comap_synchronize_poll(struct comap *region, uint64_t ticket);
+
+/* Registers the calling thread before its first section, where the cost of that section or a
+ * signal handler matters. */
+COMAP_API int comap_thread_register(struct comap *region);
+
+COMAP_END_DECLS
+#endif

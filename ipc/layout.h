@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: MIT */
+/* Everything that lies in a region file, byte by byte.
+ *
+ *   offset     part        one element                  who writes
+ *   0          identity    struct comap_identity_shm    the creator, once; checksummed; then nobody
+ *   64 KiB     control     struct comap_control_shm     attached processes, field by field below
+ *   objects    directory   struct comap_object_shm      holder of the directory mutex
+ *   seats      seats       struct comap_seat_shm        the process on the seat; sweepers
+ *   threads    records     struct comap_thread_shm      the thread; sweepers of a dead one
+ *   rings      retired     u64[COMAP_RING_ENTRIES]      as the record of the same number
+ *   cells      cells       128 bytes each               what attached readers must write
+ *   pages      descriptors struct comap_page_shm        allocators, by CAS
+ *   heap       heap pages  64 KiB each                  owner of a PRIVATE block; then nobody
+ *
+ * The offsets of the parts are in the identity; each part but the last has its full length from the
+ * start (as a hole), so that nothing ever moves. Space is allocated before it is touched, and only
+ * what lies below a high-water mark in the control part is touched.
+ *
+ * Rules: fixed-width fields, little-endian, no pointers, no libc types; every offset asserted; a
+ * reference is a struct comap_ref and is resolved only through comap__at(). Each field says
+ * W: who writes it, R: who reads it, X: what is left when the writer dies there. */
+#ifndef COMAP_IPC_LAYOUT_H
+#define COMAP_IPC_LAYOUT_H
+
+#include <comap/word.h>
+
+#define COMAP_MAGIC "comap\r\n\x1a"          /* 8 bytes; a text-mode copy breaks it */
+#define COMAP_FORMAT_VERSION 1u
+#define COMAP_BYTE_ORDER_MARK 0x0a0b0c0du
+
+#define COMAP_PART_ALIGN_BYTES 65536u        /* the largest page size of any Linux we know */
+#define COMAP_IDENTITY_BYTES 65536u
+#define COMAP_HEAP_ALIGN_BYTES (2u << 20)
+#define COMAP_CELL_BYTES 128u
+#define COMAP_HEAP_PAGE_BYTES 65536u
+#define COMAP_RING_ENTRIES 512u
+
+#define COMAP_OBJECT_NAME_BYTES 48u
+#define COMAP_SEAT_NAME_BYTES 32u
+
+/* Where in the region: bytes from its start, 0 for nowhere. A struct, so that it is no number. */
+struct comap_ref { uint64_t offset_bytes; };
+
+/* Identity: what this file is. Checked on every open; mapped read-only everywhere.
+ * W: creator before the file has a name. R: everybody. X: the file never gets its name. */
+struct comap_identity_shm {
+	uint8_t magic[8];
+	uint32_t format_version;
+	uint32_t byte_order;         /* COMAP_BYTE_ORDER_MARK as the writer's machine stores it */
+	uint64_t compat;             /* unknown bits: ignore */
+	uint64_t read_only_compat;   /* unknown bits: guests may read, nobody attaches */
+	uint64_t incompat;           /* unknown bits: refuse */
+	uint64_t fingerprint;        /* hash of the layout below: two builds that disagree notice */
+	uint8_t uuid[16];
+	uint64_t hash_seed[2];       /* of keyed hashes, against flooding */
+	uint32_t barrier_mode;       /* enum comap_barrier_mode */
+	uint32_t page_bytes;         /* of the creator's machine */
+	uint32_t seat_count;
+	uint32_t thread_count;
+	uint32_t object_count;
+	uint32_t reserved;
+	uint64_t birth_time_ns;      /* CLOCK_REALTIME */
+	uint64_t birth_device;       /* st_dev and st_ino: a copy of the file is not the region */
+	uint64_t birth_inode;
+	uint64_t objects_offset_bytes;
+	uint64_t seats_offset_bytes;
+	uint64_t threads_offset_bytes;
+	uint64_t rings_offset_bytes;
+	uint64_t cells_offset_bytes;
+	uint64_t cells_max_bytes;
+	uint64_t pages_offset_bytes;
+	uint64_t heap_offset_bytes;
+	uint64_t heap_max_bytes;
+	uint64_t checksum;           /* XXH64, seed 0, of all bytes of this struct before it */
+};
+
+enum comap_barrier_mode {
+	COMAP_BARRIER_ASYMMETRIC = 1, /* readers: compiler barrier; reclaimers: membarrier() */
+	COMAP_BARRIER_FENCED = 2,     /* both: full fence */
+};
+
+/* Control: the words that the whole region shares. Hot words stand on lines of their own. */
+struct comap_control_shm {
+	/* line 0. The grace-period counter, starts at 1.
+	 * W: synchronizers, fetch_add. R: every reader at the start of a section. X: a larger number. */
+	struct comap_u64 epoch;
+	uint8_t pad0[120];
+
+	/* line 1. The newest ticket whose grace period is over.  W: synchronizers, atomic max. */
+	struct comap_u64 completed;
+	/* Below it, memory may be in use again.  W: reclaimers, atomic max, before a block is FREE.
+	 * R: guests and evictable readers, after their copy. */
+	struct comap_u64 horizon;
+	uint8_t pad1[112];
+
+	/* line 2. How far the parts are allocated.  W: atomic max, after the space is allocated. */
+	struct comap_u64 heap_committed_bytes;
+	struct comap_u32 seat_high_water;    /* seats below it are allocated */
+	struct comap_u32 thread_high_water;
+	struct comap_u32 object_high_water;
+	struct comap_u32 cell_high_water;
+	struct comap_u64 heap_used_hint_pages; /* where the search for free pages may start */
+	struct comap_u64 retired_bytes;      /* W: add at retire, subtract at free. A statistic */
+	uint8_t pad2[88];
+
+	/* line 3. Life of the region. */
+	struct comap_u64 attach;             /* attach count << 1 | clean */
+	struct comap_u64 superseded;         /* 0, or when (CLOCK_REALTIME ns) the name went away */
+	struct comap_u64 home_device;        /* where the file lives: birth, or an adopted copy */
+	struct comap_u64 home_inode;
+	uint8_t boot_id[16];                 /* of the kernel under which it was last attached */
+	struct comap_u64 directory_mutex;    /* a mutex word: mutex.c */
+	uint8_t pad3[72];
+
+	/* line 4. Counters. W: anybody, relaxed adds. */
+	struct comap_u64 grace_periods;
+	struct comap_u64 deaths;             /* seats found dead */
+	struct comap_u64 sweeps;             /* seats swept */
+	struct comap_u64 adopted_blocks;     /* blocks of dead processes: freed, published or retired */
+	uint8_t pad4[96];
+};
+
+/* One attached process. */
+struct comap_seat_shm {
+	/* {generation:44, state:2}. FREE -> LIVE by the claimer who holds the byte lock; LIVE -> DEAD by
+	 * anybody who finds the lock free; DEAD -> FREE(generation + 1) by the sweeper; LIVE ->
+	 * FREE(generation + 1) by its owner at detach. All by CAS. */
+	struct comap_u64 state;
+	/* Who sweeps a DEAD seat: a mutex word.  X: taken over by the next sweeper. */
+	struct comap_u64 sweeper;
+	/* The rest: W: holder of the byte lock, before LIVE. R: tools. X: overwritten by the next one. */
+	struct comap_u64 pid_namespace;      /* st_ino of /proc/self/ns/pid */
+	struct comap_u64 start_time;         /* of the process, clock ticks since boot */
+	struct comap_u64 attached_ns;        /* CLOCK_REALTIME */
+	struct comap_u32 pid;                /* in its own namespace */
+	struct comap_u32 capabilities;       /* bit 0: registered for membarrier */
+	char name[COMAP_SEAT_NAME_BYTES];
+	uint8_t pad[48];
+};
+
+enum comap_seat_state { COMAP_SEAT_FREE = 0, COMAP_SEAT_LIVE = 1, COMAP_SEAT_DEAD = 2 };
+
+/* What a thread is about to do with a block, for whoever finds it dead: {op, old, new, link}.
+ * W: the thread: the refs first, `op` last (release); cleared after the last step.
+ * X: comap__intent_repair() finishes the operation or takes it back. */
+struct comap_intent_shm {
+	struct comap_u64 op;                 /* enum comap_intent_op */
+	struct comap_u64 old_ref;
+	struct comap_u64 new_ref;
+	struct comap_u64 link;               /* the word that says new or old */
+};
+
+enum comap_intent_op {
+	COMAP_INTENT_NONE = 0,
+	COMAP_INTENT_REPLACE = 1,            /* link: old -> new; then new is PUBLISHED, old is RETIRED */
+};
+
+/* One thread of an attached process. */
+struct comap_thread_shm {
+	/* epoch << 12 | evictable << 11 | nesting; 0: quiescent. W: the owner, and nobody else ever.
+	 * X: stays; whoever scans reads `owner` beside it, and the next owner's first store clears it. */
+	struct comap_u64 mark;
+	/* {seat generation:44, seat:16, held:1}; 0: free. W: claimer by CAS; owner or sweeper at the end. */
+	struct comap_u64 owner;
+	/* Counts the owners. {tenure:44, record:16} is the token by which blocks and locks name a thread;
+	 * it is raised before the record is free again, so a token is never used twice.
+	 * W: owner at its end, sweeper. */
+	struct comap_u64 tenure;
+	/* The ring of retired blocks: entries [tail, head). W: owner; then sweeper or next owner.
+	 * X: stays; the next owner of the record drains it. */
+	struct comap_u64 ring_head;
+	struct comap_u64 ring_tail;
+	struct comap_u32 thread_id;
+	struct comap_u32 reserved;
+	struct comap_u64 sections;           /* statistics of slow paths; W: owner */
+	uint8_t pad[8];
+	struct comap_intent_shm intent;
+	uint8_t pad2[32];
+};
+
+/* One page of the heap. A page is part of a run (one block of whole pages) or holds many blocks of
+ * one size class, whose state words then stand at the start of the page itself.
+ *
+ * word: kind in bits 0-3, the rest by kind:
+ *   FREE                     nobody's
+ *   CLAIMED  {token:60}      head of a run that its owner is still collecting or giving back
+ *   TAIL     {head page:60}  belongs to the run that begins there
+ *   RUN      {pages:60}      head of a run
+ *   CLASS    {token:60}      blocks of one size; allocated from by that thread only (0: by nobody)
+ *   FORMING  {token:60}      about to become CLASS
+ * W: by CAS, from FREE by anybody, from the other kinds as heap.c says. */
+struct comap_page_shm {
+	struct comap_u64 word;
+	struct comap_u64 state;              /* RUN: state word of the block */
+	struct comap_u32 block_bytes;        /* CLASS: size of its blocks. W: claimer while FORMING */
+	struct comap_u32 block_count;
+	struct comap_u32 free_hint;          /* CLASS: about how many blocks are free. Relaxed, a hint */
+	struct comap_u32 reserved;
+};
+
+enum comap_page_kind {
+	COMAP_PAGE_FREE = 0,
+	COMAP_PAGE_CLAIMED = 1,
+	COMAP_PAGE_TAIL = 2,
+	COMAP_PAGE_RUN = 3,
+	COMAP_PAGE_FORMING = 4,
+	COMAP_PAGE_CLASS = 5,
+};
+
+/* State word of a block: state in bits 0-3.
+ *   FREE                     zero: a page fresh from the file system holds free blocks
+ *   PRIVATE   {token:60}     being built by that thread
+ *   PUBLISHED                linked somewhere
+ *   RETIRED   {R:60}         unlinked; free again when `completed` > R
+ *   FREEING   {token:60}     a run on its way to FREE (blocks of a class go there in one step) */
+enum comap_block_state {
+	COMAP_BLOCK_FREE = 0,
+	COMAP_BLOCK_PRIVATE = 1,
+	COMAP_BLOCK_PUBLISHED = 2,
+	COMAP_BLOCK_RETIRED = 3,
+	COMAP_BLOCK_FREEING = 4,
+};
+
+/* A named thing. */
+struct comap_field_shm {
+	char name[32];
+	uint32_t kind;
+	uint32_t offset_bytes;
+	uint32_t size_bytes;
+	uint32_t reserved;
+};
+
+struct comap_object_shm {
+	/* enum comap_object_state. W: holder of the directory mutex; LIVE is stored last (release).
+	 * X: not LIVE: overwritten by the next creation. */
+	struct comap_u64 state;
+	struct comap_u64 cell_ref;           /* its shared struct */
+	struct comap_u32 cell_count;
+	struct comap_u32 kind;               /* enum comap_object_kind */
+	uint64_t created_ns;                 /* CLOCK_REALTIME */
+	char name[COMAP_OBJECT_NAME_BYTES];
+	/* The field list; field_count 0: untyped bytes. */
+	char type_name[32];
+	uint32_t type_size_bytes;
+	uint32_t type_align_bytes;
+	uint32_t field_count;
+	uint32_t reserved;
+	struct comap_field_shm fields[32];
+	uint8_t pad[384];
+};
+
+enum comap_object_state { COMAP_OBJECT_EMPTY = 0, COMAP_OBJECT_LIVE = 1 };
+
+/* A published value: one cell. */
+struct comap_value_shm {
+	/* Ref of the current block, 0: nothing published yet.  W: the publisher; [edge value.publish] is
+	 * the commit point. R: everybody. X: old or new, both whole. */
+	struct comap_u64 current;
+	/* A reader sleeps on it: the sleeper sets it to 1, the publisher exchanges it to 0 and wakes. */
+	struct comap_u32 waiting;
+	uint32_t reserved;
+	uint8_t pad[48];
+	/* Who may publish: {seat generation:44, seat:16}, or 0. W: CAS from 0 or from a dead seat's. */
+	struct comap_u64 publisher;
+	struct comap_u64 role_changes;       /* W: the publisher, when it takes the role */
+	uint8_t pad2[48];
+};
+
+/* In front of a value's bytes, in its block. W: the publisher while the block is PRIVATE. */
+struct comap_value_head_shm {
+	struct comap_u64 version;            /* 1, 2, 3 ... */
+	struct comap_u64 size_bytes;
+	struct comap_u64 published_ns;       /* CLOCK_REALTIME */
+	struct comap_u64 reserved[5];        /* the bytes begin on a line of their own */
+};
+
+#define COMAP__LAYOUT_SIZE(type, size) \
+	_Static_assert(sizeof(struct type) == (size), #type " has another size");
+#define COMAP__LAYOUT_OFFSET(type, field, offset) \
+	_Static_assert(offsetof(struct type, field) == (offset), #type "." #field " has moved");
+
+/* name, size; field offsets. The list is also what the fingerprint is made of (region.c). */
+#define COMAP_LAYOUT_MAP(SIZE, OFFSET) \
+	SIZE(comap_identity_shm, 208) \
+	OFFSET(comap_identity_shm, format_version, 8) \
+	OFFSET(comap_identity_shm, compat, 16) \
+	OFFSET(comap_identity_shm, fingerprint, 40) \
+	OFFSET(comap_identity_shm, uuid, 48) \
+	OFFSET(comap_identity_shm, hash_seed, 64) \
+	OFFSET(comap_identity_shm, barrier_mode, 80) \
+	OFFSET(comap_identity_shm, birth_time_ns, 104) \
+	OFFSET(comap_identity_shm, objects_offset_bytes, 128) \
+	OFFSET(comap_identity_shm, heap_max_bytes, 192) \
+	OFFSET(comap_identity_shm, checksum, 200) \
+	SIZE(comap_control_shm, 640) \
+	OFFSET(comap_control_shm, epoch, 0) \
+	OFFSET(comap_control_shm, completed, 128) \
+	OFFSET(comap_control_shm, horizon, 136) \
+	OFFSET(comap_control_shm, heap_committed_bytes, 256) \
+	OFFSET(comap_control_shm, heap_used_hint_pages, 280) \
+	OFFSET(comap_control_shm, attach, 384) \
+	OFFSET(comap_control_shm, directory_mutex, 432) \
+	OFFSET(comap_control_shm, grace_periods, 512) \
+	SIZE(comap_seat_shm, 128) \
+	OFFSET(comap_seat_shm, sweeper, 8) \
+	OFFSET(comap_seat_shm, pid, 40) \
+	OFFSET(comap_seat_shm, name, 48) \
+	SIZE(comap_thread_shm, 128) \
+	OFFSET(comap_thread_shm, owner, 8) \
+	OFFSET(comap_thread_shm, tenure, 16) \
+	OFFSET(comap_thread_shm, ring_head, 24) \
+	OFFSET(comap_thread_shm, thread_id, 40) \
+	OFFSET(comap_thread_shm, intent, 64) \
+	SIZE(comap_page_shm, 32) \
+	OFFSET(comap_page_shm, state, 8) \
+	OFFSET(comap_page_shm, block_bytes, 16) \
+	SIZE(comap_field_shm, 48) \
+	SIZE(comap_object_shm, 2048) \
+	OFFSET(comap_object_shm, name, 32) \
+	OFFSET(comap_object_shm, type_name, 80) \
+	OFFSET(comap_object_shm, fields, 128) \
+	SIZE(comap_value_shm, 128) \
+	OFFSET(comap_value_shm, waiting, 8) \
+	OFFSET(comap_value_shm, publisher, 64) \
+	SIZE(comap_value_head_shm, 64)
+
+COMAP_LAYOUT_MAP(COMAP__LAYOUT_SIZE, COMAP__LAYOUT_OFFSET)
+
+#endif
