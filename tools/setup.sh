@@ -12,6 +12,7 @@ packages=(
 	libpcre2-dev                                  # regular expressions of the log analyzer
 	ieee-data                                     # the registry that the demo serves
 	gnuplot-nox                                   # its picture
+	spin                                          # models of the protocols
 	procps systemd                                # ps; systemd-analyze verify
 )
 
