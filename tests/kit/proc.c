@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: MIT */
+/* The process kit: children, verdicts, points, fault points. See proc.h; what a test leaves behind
+ * is found by traces.c. */
+#include "proc.h"
+
+#include "fault.h"
+#include "traces.h"
+#include "vm.h"
+
+#include <comap/error.h>
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+unsigned proc_limit_ms = 120000;
+#else
+unsigned proc_limit_ms = 30000;
+#endif
+
+/* What parent and children share. */
+struct shared {
+	struct comap_u32 points[PROC_POINTS];
+	struct comap_u64 counters[PROC_COUNTERS];
+	char verdicts[PROC_MAX][512];
+	struct comap_u32 fault_count;
+	char fault_names[PROC_FAULT_NAMES][48];
+};
+
+static struct shared *shared;
+static struct proc procs[PROC_MAX];
+static unsigned proc_count;
+static int own_number = -1;             /* in a child: which */
+static uint64_t random_state;
+
+static uint64_t seed(void)
+{
+	const char *text = getenv("COMAP_SEED");
+
+	return text ? strtoull(text, NULL, 0) : 1;
+}
+
+uint64_t proc_random(void)
+{
+	random_state ^= random_state << 13;
+	random_state ^= random_state >> 7;
+	random_state ^= random_state << 17;
+	return random_state;
+}
+
+uint64_t proc_random_below(uint64_t bound)
+{
+	return bound ? proc_random() % bound : 0;
+}
+
+static void seed_random(uint64_t number)
+{
+	random_state = (seed() + number + 1) * UINT64_C(0x9e3779b97f4a7c15);
+	random_state |= 1; /* zero would stay zero */
+}
+
+static int share(void)
+{
+	void *at;
+
+	if (shared)
+		return 0;
+	if (comap__vm_map(sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0,
+	                  &at) != 0)
+		return -1;
+	shared = at;
+	return 0;
+}
+
+int proc_setup(void **state)
+{
+	(void)state;
+	if (share() != 0)
+		return -1;
+	memset(shared, 0, sizeof *shared);
+	proc_count = 0;
+	proc_fault(PROC_FAULT_NONE, NULL, 0);
+	seed_random(0);
+	if (seed() != 1)
+		print_message("seed %llu ($COMAP_SEED)\n", (unsigned long long)seed());
+	return traces_begin();
+}
+
+static int reap_all(void)
+{
+	int left = 0;
+
+	for (unsigned i = 0; i < proc_count; i++) {
+		if (procs[i].pid == 0)
+			continue;
+		print_error("left behind: child %s, pid %d\n", procs[i].name, procs[i].pid);
+		kill(procs[i].pid, SIGKILL);
+		waitpid(procs[i].pid, NULL, 0);
+		procs[i].pid = 0;
+		left++;
+	}
+	return left;
+}
+
+int proc_teardown(void **state)
+{
+	int left;
+
+	(void)state;
+	left = reap_all();
+	left += traces_end();
+	return left ? -1 : 0;
+}
+
+/* --- children ----------------------------------------------------------------------------- */
+
+static void run_role(unsigned number, int (*role)(void *arg), void *arg) __attribute__((noreturn));
+static void run_role(unsigned number, int (*role)(void *arg), void *arg)
+{
+	own_number = (int)number;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() == 1)
+		_exit(PROC_FAILED); /* the test was faster */
+	alarm(proc_limit_ms / 1000 * 2);
+	seed_random(number + 1);
+	_exit(role(arg));
+}
+
+struct proc *proc_spawn(const char *name, int (*role)(void *arg), void *arg)
+{
+	struct proc *proc;
+
+	if (proc_count == PROC_MAX)
+		fail_msg("more than %u children in one test", PROC_MAX);
+	proc = &procs[proc_count];
+	*proc = (struct proc){ .number = proc_count };
+	snprintf(proc->name, sizeof proc->name, "%s", name);
+	fflush(NULL); /* or the child would print it again */
+	proc->pid = fork();
+	if (proc->pid == 0)
+		run_role(proc->number, role, arg);
+	if (proc->pid < 0)
+		fail_msg("fork: %s", strerror(errno));
+	proc_count++;
+	return proc;
+}
+
+void proc_signal(struct proc *proc, int signal_number)
+{
+	if (proc->pid == 0 || kill(proc->pid, signal_number) != 0)
+		fail_msg("%s: no signal can be sent", proc->name);
+}
+
+static int result_of(int status)
+{
+	return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static void nap(void)
+{
+	nanosleep(&(struct timespec){ .tv_nsec = 200000 }, NULL);
+}
+
+/* Until it has ended, or (with WUNTRACED) stopped. */
+static int wait_for(struct proc *proc, int options, unsigned limit_ms)
+{
+	uint64_t deadline_ns = comap_deadline_ms(limit_ms);
+	int status;
+	pid_t got;
+
+	if (proc->pid == 0)
+		return proc->result;
+	while ((got = waitpid(proc->pid, &status, options | WNOHANG)) == 0) {
+		if (comap_now_ns() > deadline_ns)
+			return PROC_TIMEOUT;
+		nap();
+	}
+	if (got < 0)
+		return PROC_TIMEOUT;
+	if (WIFSTOPPED(status))
+		return 0;
+	proc->pid = 0;
+	proc->result = result_of(status);
+	return proc->result;
+}
+
+int proc_wait_ms(struct proc *proc, unsigned limit_ms)
+{
+	return wait_for(proc, 0, limit_ms);
+}
+
+int proc_wait(struct proc *proc)
+{
+	return wait_for(proc, 0, proc_limit_ms);
+}
+
+int proc_wait_stopped(struct proc *proc)
+{
+	return wait_for(proc, WUNTRACED, proc_limit_ms);
+}
+
+void proc_stop(struct proc *proc)
+{
+	proc_signal(proc, SIGSTOP);
+	if (proc_wait_stopped(proc) != 0 || proc->pid == 0)
+		fail_msg("%s did not stop: %d %s", proc->name, proc->result, proc_verdict(proc));
+}
+
+void proc_continue(struct proc *proc)
+{
+	proc_signal(proc, SIGCONT);
+}
+
+const char *proc_verdict(const struct proc *proc)
+{
+	return shared->verdicts[proc->number];
+}
+
+void proc_assert_ok(struct proc *proc)
+{
+	int result = proc_wait(proc);
+
+	if (result == 0)
+		return;
+	if (result == PROC_TIMEOUT) {
+		kill(proc->pid, SIGKILL);
+		(void)proc_wait(proc);
+		fail_msg("%s did not end in %u ms", proc->name, proc_limit_ms);
+	}
+	fail_msg("%s ended with %d: %s", proc->name, result, proc_verdict(proc));
+}
+
+void proc_kill(struct proc *proc)
+{
+	int result;
+
+	proc_signal(proc, SIGKILL);
+	result = proc_wait(proc);
+	if (result != -SIGKILL)
+		fail_msg("%s ended with %d before it was killed: %s", proc->name, result,
+		         proc_verdict(proc));
+}
+
+void proc_fail(const char *file, int line, const char *format, ...)
+{
+	char text[400];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	if (own_number < 0) {
+		fail_msg("%s:%d: %s", file, line, text);
+		abort(); /* not reached: fail_msg jumps */
+	}
+	snprintf(shared->verdicts[own_number], sizeof shared->verdicts[0], "%s:%d: %s", file, line,
+	         text);
+	_exit(PROC_FAILED);
+}
+
+void proc_require_ok(const char *file, int line, const char *what, int code)
+{
+	if (code != 0)
+		proc_fail(file, line, "%s: %d (%s)", what, code, comap_error_text());
+}
+
+/* --- meeting ------------------------------------------------------------------------------ */
+
+static long futex(struct comap_u32 *word, int op, uint32_t value, const struct timespec *timeout)
+{
+	return syscall(SYS_futex, &word->v, op, value, timeout, NULL, 0);
+}
+
+void proc_post(unsigned point)
+{
+	comap_u32_add_seq_cst(&shared->points[point], 1);
+	futex(&shared->points[point], FUTEX_WAKE, INT32_MAX, NULL);
+}
+
+uint32_t proc_point(unsigned point)
+{
+	return comap_u32_load_seq_cst(&shared->points[point]);
+}
+
+bool proc_await_ms(unsigned point, uint32_t count, unsigned limit_ms)
+{
+	uint64_t deadline_ns = comap_deadline_ms(limit_ms);
+	struct timespec slice = { .tv_nsec = 10000000 };
+	uint32_t now;
+
+	while ((now = proc_point(point)) < count) {
+		if (comap_now_ns() > deadline_ns)
+			return false;
+		futex(&shared->points[point], FUTEX_WAIT, now, &slice);
+	}
+	return true;
+}
+
+void proc_await(unsigned point, uint32_t count)
+{
+	if (proc_await_ms(point, count, proc_limit_ms))
+		return;
+	for (unsigned i = 0; own_number < 0 && i < proc_count; i++)
+		if (shared->verdicts[i][0])
+			print_error("%s: %s\n", procs[i].name, shared->verdicts[i]);
+	proc_fail(__FILE__, __LINE__, "point %u came to %u, not to %u", point, proc_point(point),
+	          count);
+}
+
+void proc_meet(unsigned point, uint32_t count)
+{
+	proc_post(point);
+	proc_await(point, count);
+}
+
+struct comap_u64 *proc_counter(unsigned index)
+{
+	return &shared->counters[index];
+}
+
+/* --- fault points -------------------------------------------------------------------------- */
+
+static struct {
+	enum proc_fault what;
+	unsigned left;
+	char name[48];
+} fault;
+
+bool proc_has_faults(void)
+{
+#ifdef COMAP_FAULTS
+	return true;
+#else
+	return false;
+#endif
+}
+
+#ifdef COMAP_FAULTS
+/* Several children may collect at once; each place is taken by its number. A name may come twice. */
+static void collect(const char *name)
+{
+	uint32_t count = comap_u32_load_acquire(&shared->fault_count);
+
+	for (uint32_t i = 0; i < count; i++)
+		if (strcmp(shared->fault_names[i], name) == 0)
+			return;
+	if (count >= PROC_FAULT_NAMES)
+		return;
+	snprintf(shared->fault_names[count], sizeof shared->fault_names[0], "%s", name);
+	(void)comap_u32_cas_release(&shared->fault_count, count, count + 1);
+}
+
+static void at_fault_point(const char *name)
+{
+	if (fault.what == PROC_FAULT_COLLECT) {
+		collect(name);
+		return;
+	}
+	if (strcmp(name, fault.name) != 0 || fault.left == 0 || --fault.left > 0)
+		return;
+	kill(getpid(), fault.what == PROC_FAULT_KILL ? SIGKILL : SIGSTOP);
+}
+#endif
+
+void proc_fault(enum proc_fault what, const char *name, unsigned nth)
+{
+	fault.what = what;
+	fault.left = nth;
+	snprintf(fault.name, sizeof fault.name, "%s", name ? name : "");
+#ifdef COMAP_FAULTS
+	comap__fault_hook = what == PROC_FAULT_NONE ? NULL : at_fault_point;
+#endif
+}
+
+const char *proc_fault_name(unsigned index)
+{
+	if (index >= comap_u32_load_acquire(&shared->fault_count))
+		return NULL;
+	return shared->fault_names[index];
+}
