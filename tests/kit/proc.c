@@ -136,22 +136,39 @@ static void run_role(unsigned number, int (*role)(void *arg), void *arg)
 	_exit(role(arg));
 }
 
+static struct proc *take_place(void)
+{
+	unsigned number = 0;
+
+	while (number < proc_count && !procs[number].released)
+		number++;
+	if (number == PROC_MAX)
+		fail_msg("more than %u children at once in one test", PROC_MAX);
+	if (number == proc_count)
+		proc_count++;
+	procs[number] = (struct proc){ .number = number };
+	shared->verdicts[number][0] = 0;
+	return &procs[number];
+}
+
+void proc_release(struct proc *proc)
+{
+	proc->released = proc->pid == 0;
+}
+
 struct proc *proc_spawn(const char *name, int (*role)(void *arg), void *arg)
 {
-	struct proc *proc;
+	struct proc *proc = take_place();
 
-	if (proc_count == PROC_MAX)
-		fail_msg("more than %u children in one test", PROC_MAX);
-	proc = &procs[proc_count];
-	*proc = (struct proc){ .number = proc_count };
 	snprintf(proc->name, sizeof proc->name, "%s", name);
 	fflush(NULL); /* or the child would print it again */
 	proc->pid = fork();
 	if (proc->pid == 0)
 		run_role(proc->number, role, arg);
-	if (proc->pid < 0)
+	if (proc->pid < 0) {
+		proc->pid = 0;
 		fail_msg("fork: %s", strerror(errno));
-	proc_count++;
+	}
 	return proc;
 }
 

@@ -51,7 +51,8 @@ extern unsigned proc_limit_ms;
 /* Where a test's files lie: memory, or the disk that the test was started on. */
 enum proc_place { PROC_SHM, PROC_DISK, PROC_PLACES };
 
-/* An absolute path for a file of this test, which the teardown removes; lives until then. */
+/* An absolute path for a file of this test, the same for the same name; lives until the teardown,
+ * which removes the file (unless $COMAP_KEEP is set). */
 const char *proc_path(enum proc_place place, const char *name);
 /* The folder of the test in that place. */
 const char *proc_folder(enum proc_place place);
@@ -66,6 +67,7 @@ uint64_t proc_random_below(uint64_t bound);
 
 struct proc {
 	pid_t pid;          /* 0: ended and waited for */
+	bool released;      /* its place may be taken */
 	unsigned number;    /* its verdict's place in the shared page */
 	int result;         /* as proc_wait() gave it */
 	char name[32];
@@ -88,6 +90,9 @@ const char *proc_verdict(const struct proc *proc);
 void proc_assert_ok(struct proc *proc);
 /* SIGKILL, and waits. Fails the test where it had ended otherwise before. */
 void proc_kill(struct proc *proc);
+
+/* Of a child that has been waited for: gives its place back, for tests with many children. */
+void proc_release(struct proc *proc);
 
 /* In a child: ends it with a sentence for the test. */
 void proc_fail(const char *file, int line, const char *format, ...)

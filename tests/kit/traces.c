@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PATHS_MAX 64u
+#define PATHS_MAX 1024u
 
 static char folders[PROC_PLACES][PATH_MAX];  /* "" until asked for */
 static char *paths[PATHS_MAX];
@@ -65,13 +65,27 @@ const char *proc_folder(enum proc_place place)
 	return folders[place];
 }
 
+static const char *find_path(const char *path)
+{
+	for (unsigned i = 0; i < path_count; i++)
+		if (strcmp(paths[i], path) == 0)
+			return paths[i];
+	return NULL;
+}
+
 const char *proc_path(enum proc_place place, const char *name)
 {
+	char path[PATH_MAX];
+	const char *known;
+
 	make_folder(place);
-	if (path_count == PATHS_MAX)
+	if (snprintf(path, sizeof path, "%s/%s", folders[place], name) >= PATH_MAX)
+		fail_msg("%s: too long a name", name);
+	known = find_path(path);
+	if (known)
+		return known;
+	if (path_count == PATHS_MAX || !(paths[path_count] = strdup(path)))
 		fail_msg("more than %u paths in one test", PATHS_MAX);
-	if (asprintf(&paths[path_count], "%s/%s", folders[place], name) < 0)
-		fail_msg("no memory");
 	return paths[path_count++];
 }
 
@@ -80,15 +94,7 @@ const char *proc_place_name(enum proc_place place)
 	return place == PROC_SHM ? "/dev/shm" : "disk";
 }
 
-static bool asked_for(const char *path)
-{
-	for (unsigned i = 0; i < path_count; i++)
-		if (strcmp(paths[i], path) == 0)
-			return true;
-	return false;
-}
-
-static int empty_folder(const char *folder)
+static int empty_folder(const char *folder, bool keep)
 {
 	struct dirent *entry;
 	char path[PATH_MAX];
@@ -100,11 +106,11 @@ static int empty_folder(const char *folder)
 			continue;
 		if (snprintf(path, sizeof path, "%s/%s", folder, entry->d_name) >= PATH_MAX)
 			continue;
-		if (!asked_for(path)) {
+		if (!find_path(path)) {
 			print_error("left behind: file %s\n", path);
 			left++;
 		}
-		if (unlink(path) != 0)
+		if (!keep && unlink(path) != 0)
 			(void)rmdir(path);
 	}
 	if (dir)
@@ -114,13 +120,14 @@ static int empty_folder(const char *folder)
 
 static int files_left(void)
 {
+	bool keep = getenv("COMAP_KEEP") != NULL;
 	int left = 0;
 
 	for (unsigned place = 0; place < PROC_PLACES; place++) {
 		if (!folders[place][0])
 			continue;
-		left += empty_folder(folders[place]);
-		if (rmdir(folders[place]) != 0 && errno != ENOENT) {
+		left += empty_folder(folders[place], keep);
+		if (!keep && rmdir(folders[place]) != 0 && errno != ENOENT) {
 			print_error("left behind: folder %s\n", folders[place]);
 			left++;
 		}
