@@ -4,15 +4,21 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/falloc.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 
 /* Growing past RLIMIT_FSIZE raises SIGXFSZ beside the error; the caller wants the error only. The
  * signal is blocked for the thread and, where this call made it pending, taken off again. */
-static int allocate_without_signal(int fd, off_t offset, off_t size)
+static int allocate_without_signal(int fd, int mode, off_t offset, off_t size)
 {
 	sigset_t xfsz, before, pending;
 	bool was_pending;
@@ -24,7 +30,7 @@ static int allocate_without_signal(int fd, off_t offset, off_t size)
 	was_pending = sigismember(&pending, SIGXFSZ);
 	pthread_sigmask(SIG_BLOCK, &xfsz, &before);
 	do
-		code = fallocate(fd, 0, offset, size) == 0 ? 0 : -errno;
+		code = fallocate(fd, mode, offset, size) == 0 ? 0 : -errno;
 	while (code == -EINTR);
 	if (code == -EFBIG && !was_pending)
 		while (sigtimedwait(&xfsz, NULL, &(struct timespec){ 0 }) == -1 && errno == EINTR)
@@ -45,7 +51,70 @@ int comap__file_allocate(int fd, uint64_t offset_bytes, uint64_t size_bytes)
 	if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
 	    end_bytes > limit.rlim_cur)
 		return -EFBIG;
-	return allocate_without_signal(fd, (off_t)offset_bytes, (off_t)size_bytes);
+	return allocate_without_signal(fd, 0, (off_t)offset_bytes, (off_t)size_bytes);
+}
+
+int comap__file_own_blocks(int fd, uint64_t offset_bytes, uint64_t size_bytes)
+{
+	int code = comap__file_allocate(fd, offset_bytes, size_bytes);
+
+	if (code || size_bytes == 0)
+		return code;
+	code = allocate_without_signal(fd, FALLOC_FL_UNSHARE_RANGE, (off_t)offset_bytes, (off_t)size_bytes);
+	/* File systems that cannot share blocks do not know the mode. */
+	return code == -EOPNOTSUPP || code == -EINVAL ? 0 : code;
+}
+
+int comap__file_set_size(int fd, uint64_t size_bytes, size_t page_bytes)
+{
+	if (page_bytes > (size_t)sysconf(_SC_PAGESIZE))
+		size_bytes = (size_bytes + page_bytes - 1) & ~(uint64_t)(page_bytes - 1);
+	return ftruncate(fd, (off_t)size_bytes) == 0 ? 0 : -errno;
+}
+
+int comap__file_punch(int fd, uint64_t offset_bytes, uint64_t size_bytes)
+{
+	int code;
+
+	do
+		code = fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset_bytes,
+		                 (off_t)size_bytes) == 0 ? 0 : -errno;
+	while (code == -EINTR);
+	return code;
+}
+
+int comap__file_key(int fd, struct comap__file_key *ret_key)
+{
+	struct statx st;
+
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_INO | STATX_UID | STATX_BTIME, &st) != 0)
+		return -errno;
+	*ret_key = (struct comap__file_key){
+		.dev = makedev(st.stx_dev_major, st.stx_dev_minor),
+		.ino = st.stx_ino,
+		.uid = st.stx_uid,
+		.born_ns = st.stx_mask & STATX_BTIME
+		                   ? (uint64_t)st.stx_btime.tv_sec * 1000000000u + st.stx_btime.tv_nsec : 0,
+	};
+	return 0;
+}
+
+int comap__file_absolute(const char *path, char **ret_path)
+{
+	char here[PATH_MAX], *whole;
+
+	if (path[0] == '/') {
+		whole = strdup(path);
+	} else {
+		if (!getcwd(here, sizeof here))
+			return -errno;
+		if (asprintf(&whole, "%s/%s", here, path) < 0)
+			whole = NULL;
+	}
+	if (!whole)
+		return -ENOMEM;
+	*ret_path = whole;
+	return 0;
 }
 
 int comap__file_reopen(int fd, int open_flags, int *ret_fd)

@@ -13,6 +13,30 @@
  * File systems without fallocate: -EOPNOTSUPP. Blocks on I/O. Safe from several processes at once. */
 int comap__file_allocate(int fd, uint64_t offset_bytes, uint64_t size_bytes);
 
+/* The range's blocks exist and belong to this file alone: holes are allocated, reflinked blocks are
+ * copied where the file system can say so (XFS, btrfs), so that a store cannot run out of space. Errors
+ * as above. */
+int comap__file_own_blocks(int fd, uint64_t offset_bytes, uint64_t size_bytes);
+
+/* Sets the size exactly, rounded up to `page_bytes` (hugetlb files have no other sizes). */
+int comap__file_set_size(int fd, uint64_t size_bytes, size_t page_bytes);
+
+/* LOSES DATA. The range reads as zeros and its blocks are free; the file's size stays. */
+int comap__file_punch(int fd, uint64_t offset_bytes, uint64_t size_bytes);
+
+/* Which file, for as long as the machine is up: an inode's number is used again, its birth is not. */
+struct comap__file_key {
+	dev_t dev;
+	ino_t ino;
+	uint64_t born_ns; /* CLOCK_REALTIME; 0 where the file system keeps no births */
+	uid_t uid;        /* the owner, no part of the identity */
+};
+int comap__file_key(int fd, struct comap__file_key *ret_key);
+
+/* A copy of `path` that outlives chdir(): the current folder is put before a relative one. Links are
+ * not resolved. The caller frees. */
+int comap__file_absolute(const char *path, char **ret_path);
+
 /* A new open file description of the file behind `fd`, close-on-exec: never lock one that was given. */
 int comap__file_reopen(int fd, int open_flags, int *ret_fd);
 

@@ -52,6 +52,14 @@ int comap__vm_place(void *address, size_t size_bytes, int fd, uint64_t offset_by
 	return at == MAP_FAILED ? -errno : 0;
 }
 
+int comap__vm_lay(void *address, size_t size_bytes, int protection, int flags, int fd,
+                  uint64_t offset_bytes)
+{
+	void *at = mmap(address, size_bytes, protection, flags | MAP_FIXED, fd, (off_t)offset_bytes);
+
+	return at == MAP_FAILED ? -errno : 0;
+}
+
 int comap__vm_map(size_t size_bytes, int protection, int flags, int fd, uint64_t offset_bytes,
                   void **ret_address)
 {

@@ -19,6 +19,10 @@ int comap__vm_reserve(size_t size_bytes, size_t align_bytes, void **ret_base);
  * past the end of the file: the file grows beneath. */
 int comap__vm_place(void *address, size_t size_bytes, int fd, uint64_t offset_bytes, int protection);
 
+/* The same with the caller's own flags (MAP_FIXED is added): private, anonymous, PROT_NONE. */
+int comap__vm_lay(void *address, size_t size_bytes, int protection, int flags, int fd,
+                  uint64_t offset_bytes);
+
 /* Anywhere, with the caller's own flags. */
 int comap__vm_map(size_t size_bytes, int protection, int flags, int fd, uint64_t offset_bytes,
                   void **ret_address);
