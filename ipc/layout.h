@@ -7,7 +7,7 @@
  *   objects    directory   struct comap_object_shm      holder of the directory mutex
  *   seats      seats       struct comap_seat_shm        the process on the seat; sweepers
  *   threads    records     struct comap_thread_shm      the thread; sweepers of a dead one
- *   rings      retired     u64[COMAP_RING_ENTRIES]      as the record of the same number
+ *   rings      retired     struct comap_ring_shm        as the record of the same number
  *   cells      cells       128 bytes each               what attached readers must write
  *   pages      descriptors struct comap_page_shm        allocators, by CAS
  *   heap       heap pages  64 KiB each                  owner of a PRIVATE block; then nobody
@@ -33,13 +33,22 @@
 #define COMAP_HEAP_ALIGN_BYTES (2u << 20)
 #define COMAP_CELL_BYTES 128u
 #define COMAP_HEAP_PAGE_BYTES 65536u
-#define COMAP_RING_ENTRIES 512u
+#define COMAP_RING_ENTRIES 256u
 
 #define COMAP_OBJECT_NAME_BYTES 48u
 #define COMAP_SEAT_NAME_BYTES 32u
 
 /* Where in the region: bytes from its start, 0 for nowhere. A struct, so that it is no number. */
 struct comap_ref { uint64_t offset_bytes; };
+
+/* A token names a seat or a thread for the time that it is the same one: {generation + 1:44,
+ * index:16}. 0 is nobody. 60 bits, so that a state of four bits fits beside it. */
+static inline uint64_t comap__token(uint64_t generation, uint32_t index)
+{
+	return (generation + 1) << 16 | index;
+}
+static inline uint32_t comap__token_index(uint64_t token) { return (uint32_t)(token & 0xffff); }
+static inline uint64_t comap__token_generation(uint64_t token) { return (token >> 16) - 1; }
 
 /* Identity: what this file is. Checked on every open; mapped read-only everywhere.
  * W: creator before the file has a name. R: everybody. X: the file never gets its name. */
@@ -160,9 +169,9 @@ struct comap_thread_shm {
 	/* epoch << 12 | evictable << 11 | nesting; 0: quiescent. W: the owner, and nobody else ever.
 	 * X: stays; whoever scans reads `owner` beside it, and the next owner's first store clears it. */
 	struct comap_u64 mark;
-	/* {seat generation:44, seat:16, held:1}; 0: free. W: claimer by CAS; owner or sweeper at the end. */
+	/* The seat's token << 1 | 1; 0: free. W: claimer by CAS; owner or sweeper at the end. */
 	struct comap_u64 owner;
-	/* Counts the owners. {tenure:44, record:16} is the token by which blocks and locks name a thread;
+	/* Counts the owners. {tenure + 1, record} is the token by which blocks and locks name a thread;
 	 * it is raised before the record is free again, so a token is never used twice.
 	 * W: owner at its end, sweeper. */
 	struct comap_u64 tenure;
@@ -176,6 +185,13 @@ struct comap_thread_shm {
 	uint8_t pad[8];
 	struct comap_intent_shm intent;
 	uint8_t pad2[32];
+};
+
+/* The ring of a thread record: blocks that wait for a grace period, oldest first. `stamp` is the R of
+ * the block's RETIRED(R): an entry whose block says something else is void. (A block is used again
+ * only after the epoch has passed R, so it is never retired with the same stamp twice.) */
+struct comap_ring_shm {
+	struct { struct comap_u64 ref, stamp; } entries[COMAP_RING_ENTRIES];
 };
 
 /* One page of the heap. A page is part of a run (one block of whole pages) or holds many blocks of
@@ -235,8 +251,8 @@ struct comap_object_shm {
 	 * X: not LIVE: overwritten by the next creation. */
 	struct comap_u64 state;
 	struct comap_u64 cell_ref;           /* its shared struct */
-	struct comap_u32 cell_count;
-	struct comap_u32 kind;               /* enum comap_object_kind */
+	uint32_t cell_count;
+	uint32_t kind;                       /* enum comap_object_kind */
 	uint64_t created_ns;                 /* CLOCK_REALTIME */
 	char name[COMAP_OBJECT_NAME_BYTES];
 	/* The field list; field_count 0: untyped bytes. */
@@ -260,7 +276,7 @@ struct comap_value_shm {
 	struct comap_u32 waiting;
 	uint32_t reserved;
 	uint8_t pad[48];
-	/* Who may publish: {seat generation:44, seat:16}, or 0. W: CAS from 0 or from a dead seat's. */
+	/* Who may publish: a seat's token, or 0.  W: CAS from 0 or from a dead seat's. */
 	struct comap_u64 publisher;
 	struct comap_u64 role_changes;       /* W: the publisher, when it takes the role */
 	uint8_t pad2[48];
@@ -311,6 +327,7 @@ struct comap_value_head_shm {
 	OFFSET(comap_thread_shm, ring_head, 24) \
 	OFFSET(comap_thread_shm, thread_id, 40) \
 	OFFSET(comap_thread_shm, intent, 64) \
+	SIZE(comap_ring_shm, 4096) \
 	SIZE(comap_page_shm, 32) \
 	OFFSET(comap_page_shm, state, 8) \
 	OFFSET(comap_page_shm, block_bytes, 16) \

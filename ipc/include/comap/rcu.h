@@ -34,6 +34,8 @@ struct comap__row {
 	uint32_t fenced;               /* the reader fences itself */
 	uint32_t record;               /* number of the thread record */
 	uint64_t token;
+	struct comap__heap_cache *cache; /* where the thread allocates */
+	uint64_t reserved[3];
 };
 /* Private. What every region handle begins with. */
 struct comap__front {
@@ -132,10 +134,10 @@ static inline void comap__section_end(struct comap__section *section)
 
 /* A block inside a read section; break, continue, return and goto leave it properly. When the
  * section cannot be entered the block is passed over and comap_last_error() says why. */
-#define COMAP_READ(region) \
-	for (struct comap__section comap__section \
-	             __attribute__((cleanup(comap__section_end))) = comap__section_begin(region); \
-	     comap__section.region; comap__section_end(&comap__section))
+#define COMAP_READ(region_) \
+	for (struct comap__section comap__open_section \
+	             __attribute__((cleanup(comap__section_end))) = comap__section_begin(region_); \
+	     comap__open_section.region; comap__section_end(&comap__open_section))
 
 /* Waits until every section that is open now, in any process, has ended or its process has died;
  * a dead process is noticed within 50 ms. 0, or: -EDEADLK inside a section of the region;

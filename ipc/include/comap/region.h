@@ -64,9 +64,9 @@ struct comap_options {
 COMAP_API struct comap *comap_open(const char *name, uint32_t flags);
 COMAP_API struct comap *comap_open_with(const char *name, const struct comap_options *options);
 
-/* Gives one open back. The last one waits for the process's threads that are inside read sections
- * or lookups, detaches and unmaps; views and handles of objects in it are invalid from then on.
- * NULL is fine. -EDEADLK when the calling thread is inside a read section of it. */
+/* Gives one open back. Open objects of the region count as opens of it: the last close of all waits
+ * for the process's threads that are inside read sections or lookups, detaches and unmaps. NULL is
+ * fine. -EDEADLK, and nothing closed, when the calling thread is inside a read section of it. */
 COMAP_API int comap_close(struct comap *region);
 
 /* In a forked child: takes a seat of its own. 0 where the process is attached already. */

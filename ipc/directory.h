@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* The directory: names, kinds and field lists of the region's objects. */
+#ifndef COMAP_IPC_DIRECTORY_H
+#define COMAP_IPC_DIRECTORY_H
+
+#include <comap/type.h>
+
+#include "region.h"
+
+enum comap_object_kind {
+	COMAP_KIND_OBJECT_VALUE = 1,
+};
+
+/* Finds the object, or makes it where the region was opened with COMAP_CREATE, or waits for it with
+ * COMAP_WAIT. Its cells are zeroed at creation. *ret_cells is the ref of the first. */
+int comap__directory_open(struct comap *region, const char *name, enum comap_object_kind kind,
+                          const struct comap_type *type, uint32_t cell_count,
+                          struct comap_ref *ret_cells, uint32_t *ret_type_bytes);
+
+const char *comap__kind_text(uint32_t kind);
+
+#endif

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+/* A lock between processes that survives its owner. See mutex.h.
+ *
+ * Where it lives: a struct comap_u64 of the region. Its lower half, which holds the waiters bit and
+ *             the owner's record number, is the futex.
+ * Invariants: I1 the word is 0 or names exactly one owner
+ *             I2 waiters = 0 only when nobody sleeps, or the sleepers' time limit has been set
+ * Ordering:   [edge mutex.lock]
+ * Progress:   blocking; a dead owner delays by at most one probe interval
+ * If a process dies here: after the CAS it is a dead owner; before, nothing. A waker that dies
+ *             between the unlock and the wake costs the sleepers one probe interval */
+#include "mutex.h"
+
+#include "error.h"
+#include "fault.h"
+#include "futex.h"
+#include "seat.h"
+
+#include <errno.h>
+
+#define WAITERS 1ull
+#define SPINS 100
+#define PROBE_NS 10000000u /* how long a sleeper sleeps before it asks whether the owner lives */
+
+static uint64_t owner_of(uint64_t word) { return word >> 1; }
+
+static struct comap_u32 *futex_half(struct comap_u64 *word)
+{
+	return (struct comap_u32 *)(void *)word; /* little-endian: the lower half comes first */
+}
+
+/* Takes the lock from a dead owner: 1; 0 where somebody else was faster. */
+static int take_over(struct comap_u64 *word, uint64_t seen, uint64_t token)
+{
+	/* [edge mutex.lock] acq: what the dead owner stored is seen. Waiters stay marked. */
+	if (!comap_u64_cas_acquire(word, seen, token << 1 | (seen & WAITERS)))
+		return 0;
+	COMAP_FAULT("mutex.taken_over");
+	return 1;
+}
+
+int comap__mutex_trylock(struct comap *region, struct comap_u64 *word, uint64_t token)
+{
+	uint64_t seen;
+
+	/* [edge mutex.lock] acq: what the owner before stored under the lock is seen */
+	if (comap_u64_cas_acquire(word, 0, token << 1))
+		return 0;
+	seen = comap_u64_load_relaxed(word); /* relaxed: the CAS in take_over decides */
+	if (seen == 0)
+		return comap_u64_cas_acquire(word, 0, token << 1) ? 0 : -EBUSY;
+	if (owner_of(seen) == token)
+		return comap__fail(COMAP_CAUSE_DEADLOCK, "the thread holds this lock already");
+	if (comap__thread_is_dead(region, owner_of(seen)) && take_over(word, seen, token))
+		return 1;
+	return -EBUSY;
+}
+
+static int fail_timeout(struct comap *region, uint64_t seen)
+{
+	uint64_t seat_token = comap__thread_seat(region, owner_of(seen));
+	int64_t seat = seat_token ? (int64_t)comap__token_index(seat_token) : -1;
+	int code;
+
+	if (seat < 0)
+		return comap__fail(COMAP_CAUSE_TIMEOUT, "the lock did not become free in time");
+	code = comap__fail(COMAP_CAUSE_TIMEOUT, "the lock is held by seat %lld (%.31s, pid %u)",
+	                   (long long)seat, region->seats[seat].name, region->seats[seat].pid.v);
+	comap__error()->seat = seat;
+	return code;
+}
+
+/* One sleep on a word that says it has waiters. */
+static void sleep_on(struct comap_u64 *word, uint64_t seen, uint64_t deadline_ns)
+{
+	uint64_t until_ns = comap_now_ns() + PROBE_NS;
+
+	comap__futex_wait(futex_half(word), (uint32_t)seen, until_ns < deadline_ns ? until_ns : deadline_ns);
+}
+
+int comap__mutex_lock(struct comap *region, struct comap_u64 *word, uint64_t token,
+                      uint64_t deadline_ns)
+{
+	uint64_t mine = token << 1;
+	uint64_t seen;
+
+	/* [edge mutex.lock] acq, as above and below */
+	if (COMAP_LIKELY(comap_u64_cas_acquire(word, 0, mine)))
+		return 0;
+	for (unsigned round = 0;; round++) {
+		seen = comap_u64_load_relaxed(word); /* relaxed: CAS decides */
+		if (seen == 0) {
+			if (comap_u64_cas_acquire(word, 0, mine))
+				return 0;
+			continue;
+		}
+		if (owner_of(seen) == token)
+			return comap__fail(COMAP_CAUSE_DEADLOCK, "the thread holds this lock already");
+		if (round < SPINS) {
+			comap_spin_pause();
+			continue;
+		}
+		if (comap__thread_is_dead(region, owner_of(seen))) {
+			if (take_over(word, seen, token))
+				return 1;
+			continue;
+		}
+		if (comap_now_ns() >= deadline_ns)
+			return fail_timeout(region, seen);
+		/* relaxed failure: look again. Who has slept does not know whether others sleep, and so
+		 * locks with the mark set: an unlock too many wakes, never one too few. */
+		if (!(seen & WAITERS) && !comap_u64_cas_acquire(word, seen, seen | WAITERS))
+			continue;
+		sleep_on(word, seen | WAITERS, deadline_ns);
+		mine |= WAITERS;
+	}
+}
+
+void comap__mutex_unlock(struct comap_u64 *word, uint64_t token)
+{
+	/* [edge mutex.lock] rel: everything under the lock before the next owner */
+	if (COMAP_LIKELY(comap_u64_cas_release(word, token << 1, 0)))
+		return;
+	if (comap_u64_exchange_acq_rel(word, 0) & WAITERS) {
+		COMAP_FAULT("mutex.unlocked");
+		comap__futex_wake(futex_half(word), 1);
+	}
+}

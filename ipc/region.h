@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/* The process's side of a region: views, the attachment, and how a ref becomes an address. */
+#ifndef COMAP_IPC_REGION_H
+#define COMAP_IPC_REGION_H
+
+#include <comap/region.h>
+#include <comap/rcu.h>
+
+#include "error.h"
+#include "layout.h"
+
+#include <pthread.h>
+#include <sys/types.h>
+
+/* What is true of this process only: in memory that a forked child finds zeroed. */
+struct comap__attachment {
+	struct comap_u32 attached;    /* W: attach, close. R: slow paths. 0 in a forked child */
+	uint32_t seat;
+	uint64_t seat_token;
+	uint32_t fenced;              /* this process's readers fence themselves */
+	uint32_t can_synchronize;     /* it may complete grace periods in this region */
+	void *sentinel;               /* the page whose mapping is the life lock */
+};
+
+struct comap {
+	struct comap__front front;    /* first: the inline functions read it */
+	uint32_t flags;               /* enum comap_flags, of the first open */
+	uint64_t wait_deadline_ns;    /* for objects to appear, with COMAP_WAIT */
+
+	/* The whole file read-only, from a description that cannot write; and the same again
+	 * writable: control to cells at once, pages and heap by the first writer. Guests: view only. */
+	const char *view;
+	char *writable;
+	size_t total_bytes;
+	struct comap_u32 heap_writable;
+	bool has_row;
+	bool one_view;                /* tests: both are one mapping, as TSan needs it */
+
+	const struct comap_identity_shm *identity;
+	struct comap_control_shm *control;
+	struct comap_object_shm *objects;
+	struct comap_seat_shm *seats;
+	struct comap_thread_shm *threads;
+	struct comap_ring_shm *rings;
+
+	struct comap__attachment *attachment;
+
+	int fd;                       /* to allocate space and to probe locks; never locked itself */
+	dev_t device;
+	ino_t inode;
+	char *path;
+	char *seat_name;
+	pthread_mutex_t slow;         /* growth of the writable view, attach after fork, descriptor */
+	struct comap_u32 closing;
+	struct comap__entry *entry;   /* registry.c: its place in the process's table */
+};
+
+/* Maps and checks an existing region, or makes it; attaches. registry.c calls it once per region
+ * and process. */
+int comap__region_open(const char *path, const struct comap_options *options, struct comap **ret);
+void comap__region_close(struct comap *region);
+
+/* The read-only address of [ref, ref + size), or NULL where that is not wholly inside committed
+ * cells or heap or not aligned. Bytes from a file are never trusted to be references. */
+const void *comap__at(const struct comap *region, struct comap_ref ref, size_t size_bytes,
+                      size_t align_bytes);
+
+/* The writable twin of an address that comap__at() gave. The heap must be writable already. */
+void *comap__writable(const struct comap *region, const void *address);
+
+/* Maps the heap and its page descriptors writable, once. */
+int comap__heap_make_writable(struct comap *region);
+
+/* The descriptor, checked: closefrom() in the host may have taken it, and another file its number. */
+int comap__region_fd(struct comap *region, int *ret_fd);
+
+/* 0, or why a call that needs a seat cannot go on: NULL, guest, forked child, closing. */
+int comap__attached(struct comap *region);
+
+/* More space for a part: [offset, offset + size) of the file. Repeatable. */
+int comap__region_allocate(struct comap *region, uint64_t offset_bytes, uint64_t size_bytes);
+
+/* The descriptors of the heap's pages: writable once the heap is. */
+static inline struct comap_page_shm *comap__pages(const struct comap *region)
+{
+	/* [edge heap.writable] acq */
+	const char *base = comap_u32_load_acquire(&region->heap_writable) ? region->writable
+	                                                                  : region->view;
+
+	return (struct comap_page_shm *)(uintptr_t)(base + region->identity->pages_offset_bytes);
+}
+
+static inline bool comap__is_guest(const struct comap *region)
+{
+	return (region->flags & COMAP_GUEST) != 0;
+}
+
+#endif

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT */
+/* What this process has open: regions and objects, by name, found without a lock.
+ *
+ * Where it lives: process memory: a lock-free hash table of liburcu (cds_lfht) under its urcu-bp
+ *             flavour, which registers threads by itself: a library cannot ask its host's threads to.
+ * Invariants: I1 an entry in the table has a reference or is being taken out
+ *             I2 a reference count that has come to 0 never rises again
+ *             I3 memory of an entry outlives every lookup that can have found it
+ * Writers:    under `changes`; readers: urcu_bp read sections
+ * Progress:   a hit is wait-free but for the counter; misses and last closes block each other
+ * fork:       urcu-bp is told by pthread_atfork handlers */
+#include "registry.h"
+
+#include "error.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <urcu-bp.h>
+#include <urcu/rculfhash.h>
+#include <xxhash.h>
+
+#define BUCKETS 256 /* fixed: resizing would take a worker thread, which does not survive fork */
+
+struct comap__entry {
+	struct cds_lfht_node node;
+	comap__registry_unmake *unmake;
+	void *handle;
+	long references;  /* __atomic; see I2 */
+	bool listed;      /* under `changes` */
+	char key[];
+};
+
+static struct cds_lfht *table;
+static pthread_once_t table_once = PTHREAD_ONCE_INIT;
+static pthread_mutex_t changes = PTHREAD_MUTEX_INITIALIZER;
+
+static void before_fork(void)
+{
+	pthread_mutex_lock(&changes);
+	urcu_bp_before_fork();
+}
+static void after_fork_parent(void)
+{
+	urcu_bp_after_fork_parent();
+	pthread_mutex_unlock(&changes);
+}
+static void after_fork_child(void)
+{
+	urcu_bp_after_fork_child();
+	pthread_mutex_unlock(&changes);
+}
+
+static void make_table(void)
+{
+	table = cds_lfht_new_flavor(BUCKETS, BUCKETS, BUCKETS, 0, &urcu_bp_flavor, NULL);
+	pthread_atfork(before_fork, after_fork_parent, after_fork_child);
+}
+
+static unsigned long hash(const char *key)
+{
+	return (unsigned long)XXH64(key, strlen(key), 0);
+}
+
+static int matches(struct cds_lfht_node *node, const void *key)
+{
+	return strcmp(caa_container_of(node, struct comap__entry, node)->key, key) == 0;
+}
+
+/* A reference, unless the last one is gone (I2). */
+static bool ref_unless_zero(struct comap__entry *entry)
+{
+	long count = __atomic_load_n(&entry->references, __ATOMIC_RELAXED); /* CAS decides */
+
+	while (count > 0)
+		if (__atomic_compare_exchange_n(&entry->references, &count, count + 1, true,
+		                                __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+			return true;
+	return false;
+}
+
+static struct comap__entry *find(const char *key)
+{
+	struct cds_lfht_iter iter;
+	struct cds_lfht_node *node;
+	struct comap__entry *entry = NULL;
+
+	urcu_bp_read_lock();
+	cds_lfht_lookup(table, hash(key), matches, key, &iter);
+	node = cds_lfht_iter_get_node(&iter);
+	if (node) {
+		entry = caa_container_of(node, struct comap__entry, node);
+		if (!ref_unless_zero(entry))
+			entry = NULL;
+	}
+	urcu_bp_read_unlock();
+	return entry;
+}
+
+/* Under `changes`: later lookups miss it; those that hold it go on. */
+static void unlist(struct comap__entry *entry)
+{
+	if (!entry->listed)
+		return;
+	urcu_bp_read_lock();
+	cds_lfht_del(table, &entry->node);
+	urcu_bp_read_unlock();
+	entry->listed = false;
+}
+
+static int make_entry(const char *key, comap__registry_make *make, comap__registry_unmake *unmake,
+                      void *context, struct comap__entry **ret_entry)
+{
+	size_t key_bytes = strlen(key) + 1;
+	struct comap__entry *entry = calloc(1, sizeof *entry + key_bytes);
+	int code;
+
+	if (!entry)
+		return comap__fail(COMAP_CAUSE_NO_MEMORY, "no memory for a handle");
+	code = make(context, &entry->handle);
+	if (code) {
+		free(entry);
+		return code;
+	}
+	memcpy(entry->key, key, key_bytes);
+	entry->unmake = unmake;
+	entry->references = 1;
+	entry->listed = true;
+	cds_lfht_node_init(&entry->node);
+	urcu_bp_read_lock();
+	cds_lfht_add(table, hash(key), &entry->node);
+	urcu_bp_read_unlock();
+	*ret_entry = entry;
+	return 0;
+}
+
+int comap__registry_get(const char *key, comap__registry_current *current, comap__registry_make *make,
+                        comap__registry_unmake *unmake, void *context, bool *ret_made,
+                        void **ret_handle, struct comap__entry **ret_entry)
+{
+	struct comap__entry *entry;
+	int code = 0;
+
+	pthread_once(&table_once, make_table);
+	if (!table)
+		return comap__fail(COMAP_CAUSE_NO_MEMORY, "no memory for the table of handles");
+	*ret_made = false;
+	entry = find(key);
+	if (entry && (!current || current(entry->handle)))
+		goto found;
+	pthread_mutex_lock(&changes);
+	if (entry) { /* its name means another one by now */
+		unlist(entry);
+		pthread_mutex_unlock(&changes);
+		comap__registry_put(entry);
+		pthread_mutex_lock(&changes);
+	}
+	entry = find(key);
+	if (!entry) {
+		code = make_entry(key, make, unmake, context, &entry);
+		*ret_made = code == 0;
+	}
+	pthread_mutex_unlock(&changes);
+	if (code)
+		return code;
+found:
+	*ret_handle = entry->handle;
+	*ret_entry = entry;
+	return 0;
+}
+
+void comap__registry_ref(struct comap__entry *entry)
+{
+	__atomic_fetch_add(&entry->references, 1, __ATOMIC_RELAXED); /* the caller's own keeps it */
+}
+
+bool comap__registry_is_last(const struct comap__entry *entry)
+{
+	return __atomic_load_n(&entry->references, __ATOMIC_RELAXED) == 1; /* a moment's answer */
+}
+
+void comap__registry_put(struct comap__entry *entry)
+{
+	/* Each put releases what its holder did; the last acquires it all. */
+	if (__atomic_fetch_sub(&entry->references, 1, __ATOMIC_ACQ_REL) != 1)
+		return;
+	pthread_mutex_lock(&changes);
+	unlist(entry);
+	pthread_mutex_unlock(&changes);
+	urcu_bp_synchronize_rcu(); /* I3 */
+	entry->unmake(entry->handle);
+	free(entry);
+}

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: MIT */
+/* Retired blocks, and the intents that lead to them.
+ *
+ * Where it lives: a ring beside each thread record: entries {ref, stamp}, [tail, head).
+ * Invariants: I1 a block is RETIRED(R) with R read from the epoch after its unlink
+ *             I2 an entry is good only while its block says RETIRED(entry's stamp); a stamp is never
+ *                given to the same block twice, because reuse waits for a larger epoch
+ *             I3 `horizon` > R before the block is FREE
+ *             I4 a slot is reserved before an operation commits: retiring cannot fail
+ * Writers:    the record's owner; after its death the sweeper; when nobody's, whoever claims it
+ * Ordering:   [edge rcu.completed], [edge reuse.horizon], [edge block.state]
+ * Progress:   draining is bounded by the ring
+ * If a process dies here: see the table in comap__intent_repair(); entries that were freed but not
+ *             yet passed by `tail` are void by I2 */
+#include "rcu.h"
+
+#include "error.h"
+#include "fault.h"
+#include "heap.h"
+#include "thread.h"
+
+#include <errno.h>
+
+#define DRAIN_BYTES (512u << 10) /* so much waits before a thread looks for a grace period */
+
+static uint64_t retired_word(uint64_t stamp) { return stamp << 4 | COMAP_BLOCK_RETIRED; }
+
+/* --- onto the ring --------------------------------------------------------------------------------- */
+
+static void push(struct comap *region, uint32_t record, struct comap_ref ref, uint64_t stamp)
+{
+	struct comap_thread_shm *thread = &region->threads[record];
+	struct comap_ring_shm *ring = &region->rings[record];
+	uint64_t head = comap_u64_load_relaxed(&thread->ring_head); /* relaxed: the owner's own */
+
+	/* relaxed: published by head */
+	comap_u64_store_relaxed(&ring->entries[head % COMAP_RING_ENTRIES].ref, ref.offset_bytes);
+	comap_u64_store_relaxed(&ring->entries[head % COMAP_RING_ENTRIES].stamp, stamp);
+	/* [edge thread.release] rel: for the next owner or sweeper */
+	comap_u64_store_release(&thread->ring_head, head + 1);
+}
+
+static bool on_ring(struct comap *region, uint32_t record, struct comap_ref ref, uint64_t stamp)
+{
+	struct comap_thread_shm *thread = &region->threads[record];
+	struct comap_ring_shm *ring = &region->rings[record];
+	uint64_t tail = comap_u64_load_relaxed(&thread->ring_tail); /* relaxed: under the sweeper's lock */
+	uint64_t count = comap__ring_count(thread);
+
+	for (uint64_t i = 0; i < count; i++)
+		if (ring->entries[(tail + i) % COMAP_RING_ENTRIES].ref.v == ref.offset_bytes &&
+		    ring->entries[(tail + i) % COMAP_RING_ENTRIES].stamp.v == stamp)
+			return true;
+	return false;
+}
+
+/* PUBLISHED -> RETIRED(R). The stamp is read here, after the unlink, and never kept from before. */
+static void retire_on(struct comap *region, uint32_t record, struct comap_ref ref)
+{
+	struct comap_u64 *state = comap__block_state(region, ref);
+	/* [edge rcu.epoch] both: an addition of nothing, so that the stamp is not older than the unlink */
+	uint64_t stamp = comap_u64_add_acq_rel(&region->control->epoch, 0);
+
+	/* [edge block.state] rel */
+	if (!state || !comap_u64_cas_acq_rel(state, COMAP_BLOCK_PUBLISHED, retired_word(stamp)))
+		return;
+	COMAP_FAULT("retire.stamped");
+	comap_u64_add_relaxed(&region->control->retired_bytes, comap__block_bytes(region, ref)); /* relaxed: a counter */
+	push(region, record, ref, stamp);
+	COMAP_FAULT("retire.queued");
+}
+
+void comap__retire(struct comap *region, struct comap__row *row, struct comap_ref ref)
+{
+	retire_on(region, row->record, ref);
+}
+
+/* --- off the ring ---------------------------------------------------------------------------------- */
+
+static void free_retired(struct comap *region, uint64_t token, struct comap_ref ref, uint64_t stamp)
+{
+	struct comap_u64 *state = comap__block_state(region, ref);
+
+	/* relaxed: the CAS inside decides; a void entry is passed over (I2) */
+	if (!state || comap_u64_load_relaxed(state) != retired_word(stamp))
+		return;
+	/* [edge reuse.horizon] rel: the horizon before the block is free, and so before its first new
+	 * byte; a guest whose copy met new bytes sees it. */
+	comap_u64_max_acq_rel(&region->control->horizon, stamp + 1);
+	comap_u64_sub_relaxed(&region->control->retired_bytes, comap__block_bytes(region, ref)); /* relaxed: a counter */
+	comap__block_free(region, token, ref, retired_word(stamp));
+}
+
+/* Frees entries from the tail on while their grace period is over. The ring must be ours. */
+unsigned comap__rings_drain_done(struct comap *region, uint32_t record)
+{
+	struct comap_thread_shm *thread = &region->threads[record];
+	struct comap_ring_shm *ring = &region->rings[record];
+	uint64_t tail = comap_u64_load_relaxed(&thread->ring_tail); /* relaxed: the owner's own */
+	/* [edge rcu.completed] acq: the sections that could see these blocks are over */
+	uint64_t completed = comap_u64_load_acquire(&region->control->completed);
+	uint64_t count = comap__ring_count(thread);
+	unsigned freed = 0;
+
+	if (count == 0 || comap__heap_make_writable(region) != 0)
+		return 0;
+	for (; count > 0; count--, tail++) {
+		uint64_t stamp = comap_u64_load_relaxed(&ring->entries[tail % COMAP_RING_ENTRIES].stamp);
+		uint64_t ref = comap_u64_load_relaxed(&ring->entries[tail % COMAP_RING_ENTRIES].ref);
+
+		if (completed < stamp + 1)
+			break;
+		free_retired(region, comap__record_token(region, record), (struct comap_ref){ ref }, stamp);
+		COMAP_FAULT("reclaim.freed");
+		/* relaxed: an entry that is seen twice is void the second time (I2) */
+		comap_u64_store_relaxed(&thread->ring_tail, tail + 1);
+		freed++;
+	}
+	return freed;
+}
+
+unsigned comap__rings_adopt(struct comap *region)
+{
+	struct comap__row *row = comap__thread_row(region);
+	/* [edge thread.high_water] acq */
+	uint32_t high_water = comap_u32_load_acquire(&region->control->thread_high_water);
+	uint64_t owner = row ? region->attachment->seat_token << 1 | 1 : 0;
+	unsigned freed = 0;
+
+	for (uint32_t i = 0; row && i < high_water; i++) {
+		struct comap_thread_shm *thread = &region->threads[i];
+
+		/* relaxed: hints; the CAS decides.  [edge thread.release] acq: the ring is whole */
+		if (comap_u64_load_relaxed(&thread->owner) != 0 || comap__ring_count(thread) == 0 ||
+		    !comap_u64_cas_acquire(&thread->owner, 0, owner))
+			continue;
+		comap_u64_store_relaxed(&thread->mark, 0); /* relaxed: stale, and ours now */
+		freed += comap__rings_drain_done(region, i);
+		comap__thread_release(region, thread);
+	}
+	comap_u64_add_relaxed(&region->control->adopted_blocks, freed); /* relaxed: a counter */
+	return freed;
+}
+
+int comap__ring_flush(struct comap *region, struct comap__row *row, uint64_t deadline_ns)
+{
+	struct comap_thread_shm *thread = &region->threads[row->record];
+	int code;
+
+	comap__rings_drain_done(region, row->record);
+	if (comap__ring_count(thread) == 0)
+		return 0;
+	code = comap_synchronize_until(region, deadline_ns);
+	if (!code)
+		comap__rings_drain_done(region, row->record);
+	return code;
+}
+
+/* How many bytes wait on the ring: of blocks of one size, as a value's are, an exact figure. */
+static bool much_waits(struct comap *region, uint32_t record)
+{
+	struct comap_thread_shm *thread = &region->threads[record];
+	uint64_t count = comap__ring_count(thread);
+	uint64_t tail = comap_u64_load_relaxed(&thread->ring_tail); /* relaxed: the owner's own */
+	struct comap_ref oldest = {
+		region->rings[record].entries[tail % COMAP_RING_ENTRIES].ref.v
+	};
+
+	return count >= COMAP_RING_ENTRIES / 2 ||
+	       (count >= 4 && count * comap__block_bytes(region, oldest) >= DRAIN_BYTES);
+}
+
+int comap__retire_reserve(struct comap *region, struct comap__row *row, uint64_t deadline_ns)
+{
+	struct comap_thread_shm *thread = &region->threads[row->record];
+	uint64_t ticket;
+	int code;
+
+	if (COMAP_LIKELY(!much_waits(region, row->record)))
+		return 0;
+	comap__rings_drain_done(region, row->record);
+	if (!much_waits(region, row->record) || comap__in_section(region))
+		return comap__ring_count(thread) < COMAP_RING_ENTRIES ? 0
+			: comap__fail(COMAP_CAUSE_PINNED, "the thread's ring of retired blocks is full, and it is "
+			              "itself inside a read section");
+	/* One barrier for the batch. Readers that are busy now are not waited for while there is room. */
+	ticket = comap_synchronize_start(region);
+	code = ticket ? comap_synchronize_poll(region, ticket) : -comap_last_error()->code;
+	if (code == 0 && comap__ring_count(thread) == COMAP_RING_ENTRIES)
+		code = comap_synchronize_until(region, deadline_ns);
+	comap__rings_drain_done(region, row->record);
+	/* A process that cannot end grace periods goes on while others do it for it. */
+	return comap__ring_count(thread) < COMAP_RING_ENTRIES ? 0 : code < 0 ? code : -EBUSY;
+}
+
+/* --- intents --------------------------------------------------------------------------------------- */
+
+void comap__intent_begin(struct comap *region, struct comap__row *row, struct comap_ref link,
+                         struct comap_ref old_ref, struct comap_ref new_ref)
+{
+	struct comap_intent_shm *intent = &region->threads[row->record].intent;
+
+	/* relaxed: published by op */
+	comap_u64_store_relaxed(&intent->link, link.offset_bytes);
+	comap_u64_store_relaxed(&intent->old_ref, old_ref.offset_bytes);
+	comap_u64_store_relaxed(&intent->new_ref, new_ref.offset_bytes);
+	/* [edge intent.op] rel: the refs before the op that makes them count */
+	comap_u64_store_release(&intent->op, COMAP_INTENT_REPLACE);
+	COMAP_FAULT("intent.begun");
+}
+
+void comap__intent_end(struct comap *region, struct comap__row *row)
+{
+	/* [edge intent.op] rel: everything that the intent covered is done */
+	comap_u64_store_release(&region->threads[row->record].intent.op, COMAP_INTENT_NONE);
+}
+
+static void settle(struct comap *region, uint32_t record, uint64_t token, struct comap_ref old_ref,
+                   struct comap_ref new_ref)
+{
+	struct comap_u64 *state = comap__block_state(region, new_ref);
+
+	/* [edge block.state] rel: whoever unlinks the block finds it PUBLISHED, or makes it so */
+	if (state)
+		comap_u64_cas_acq_rel(state, token << 4 | COMAP_BLOCK_PRIVATE, COMAP_BLOCK_PUBLISHED);
+	COMAP_FAULT("publish.marked");
+	if (old_ref.offset_bytes)
+		retire_on(region, record, old_ref);
+}
+
+void comap__intent_settle(struct comap *region, struct comap__row *row, struct comap_ref old_ref,
+                          struct comap_ref new_ref)
+{
+	settle(region, row->record, row->token, old_ref, new_ref);
+}
+
+/* What the dead thread's words say, and what is done:
+ *
+ *   link   new block       old block      where it died                   repair
+ *   old    PRIVATE         PUBLISHED      before the commit point         free new (the heap's sweep)
+ *   new    PRIVATE         PUBLISHED      after it                        publish new, retire old
+ *   new    PUBLISHED       PUBLISHED      before the old was stamped      retire old
+ *   new    PUBLISHED       RETIRED        before it was queued            queue old
+ *   new    PUBLISHED       RETIRED, queued                                nothing
+ *
+ * Nobody else can have changed the link: the role or lock under which the thread worked passes on
+ * only after this. */
+void comap__intent_repair(struct comap *region, uint32_t record)
+{
+	struct comap_intent_shm *intent = &region->threads[record].intent;
+	struct comap_ref new_ref, old_ref, link_ref;
+	const struct comap_u64 *link;
+	struct comap_u64 *state;
+	uint64_t word;
+
+	/* [edge intent.op] acq: seen the op => the refs belong to it */
+	if (comap_u64_load_acquire(&intent->op) != COMAP_INTENT_REPLACE)
+		return;
+	/* relaxed: the thread is dead and we hold the sweeper's lock */
+	link_ref.offset_bytes = comap_u64_load_relaxed(&intent->link);
+	old_ref.offset_bytes = comap_u64_load_relaxed(&intent->old_ref);
+	new_ref.offset_bytes = comap_u64_load_relaxed(&intent->new_ref);
+	link = comap__at(region, link_ref, sizeof *link, sizeof *link);
+	/* [edge value.publish] acq: as any reader of the link */
+	if (link && comap_u64_load_acquire(link) == new_ref.offset_bytes) {
+		settle(region, record, comap__record_token(region, record), old_ref, new_ref);
+		state = old_ref.offset_bytes ? comap__block_state(region, old_ref) : NULL;
+		word = state ? comap_u64_load_relaxed(state) : 0; /* relaxed: under the sweeper's lock */
+		if ((word & 15) == COMAP_BLOCK_RETIRED && !on_ring(region, record, old_ref, word >> 4))
+			push(region, record, old_ref, word >> 4);
+		comap_u64_add_relaxed(&region->control->adopted_blocks, 1); /* relaxed: a counter */
+	}
+	COMAP_FAULT("repair.settled");
+	comap_u64_store_release(&intent->op, COMAP_INTENT_NONE); /* [edge intent.op] rel */
+}

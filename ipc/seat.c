@@ -1,0 +1,501 @@
+/* SPDX-License-Identifier: MIT */
+/* Seats: who is attached, who is dead, and what becomes of what the dead held.
+ *
+ * A seat's life lock is a write lock on one byte, of an open file description that has no
+ * descriptor: the description is kept by a mapping of one page (the sentinel) that a forked child
+ * does not get. So the lock lives exactly as long as the address space, whatever the program does to
+ * its descriptors, and the kernel drops it at SIGKILL, exec and exit, in every PID namespace.
+ *
+ * State of a seat, each arrow a CAS on {generation, state}:
+ *
+ *     FREE(g) --seat_take--> LIVE(g) --seat_is_dead--> DEAD(g) --seat_sweep--> FREE(g+1)
+ *                               `------------seat_leave------------------------^
+ *     DEAD(g) --seat_take, when no other is free--> LIVE(g+1), whose owner sweeps first
+ *
+ * Invariants: I1 LIVE(g) was entered while the byte was locked; byte free and LIVE(g) => dead
+ *             I2 DEAD(g) never becomes LIVE(g) again: nobody probes twice
+ *             I3 a record whose owner token is of a generation before the seat's own (or of DEAD's)
+ *                is a dead thread's; generations only grow, so a sweeper can be late but not wrong
+ * Ordering:   [edge seat.free], [edge seat.dead]
+ * Progress:   taking: lock-free, bounded by the number of seats. Sweeping: one at a time per seat
+ * If a process dies here: before LIVE its byte lock goes and nothing is left; after, it is a dead
+ *             seat like any other. A sweeper that dies leaves DEAD and a sweeper word that is a dead
+ *             thread's: the next one takes over and repeats, every step being idempotent */
+#include "seat.h"
+
+#include "fault.h"
+#include "file.h"
+#include "heap.h"
+#include "mutex.h"
+#include "rcu.h"
+#include "thread.h"
+#include "vm.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+static uint64_t seat_word(uint64_t generation, enum comap_seat_state state)
+{
+	return generation << 2 | state;
+}
+static enum comap_seat_state word_state(uint64_t word) { return (enum comap_seat_state)(word & 3); }
+static uint64_t word_generation(uint64_t word) { return word >> 2; }
+
+/* --- what /proc says ---------------------------------------------------------------------------- */
+
+uint64_t comap__pid_namespace(void)
+{
+	struct stat st;
+
+	return stat("/proc/self/ns/pid", &st) == 0 ? st.st_ino : 0;
+}
+
+/* State letter and start time of a process: fields 3 and 22 of its stat line, which begin after the
+ * last parenthesis. False where there is no such process, or none that we may see. */
+static bool process_status(uint32_t pid, char *ret_state, uint64_t *ret_start_time)
+{
+	char path[40], line[1024];
+	const char *at;
+	ssize_t length;
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/%u/stat", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	length = read(fd, line, sizeof line - 1);
+	close(fd);
+	if (length <= 0)
+		return false;
+	line[length] = '\0';
+	at = strrchr(line, ')');
+	if (!at || at[1] != ' ')
+		return false;
+	at += 2;
+	*ret_state = *at;
+	for (int field = 3; field < 22; field++) {
+		at = strchr(at, ' ');
+		if (!at)
+			return false;
+		at++;
+	}
+	*ret_start_time = strtoull(at, NULL, 10);
+	return true;
+}
+
+bool comap__process_is_stopped(uint32_t pid)
+{
+	uint64_t start_time;
+	char state;
+
+	return process_status(pid, &state, &start_time) && (state == 'T' || state == 't');
+}
+
+/* --- taking and leaving -------------------------------------------------------------------------- */
+
+static int lock_life(int fd, uint32_t seat)
+{
+	struct flock lock = {
+		.l_type = F_WRLCK, .l_whence = SEEK_SET,
+		.l_start = (off_t)(COMAP_LIFE_LOCK_OFFSET + seat), .l_len = 1,
+	};
+
+	return fcntl(fd, F_OFD_SETLK, &lock) == 0 ? 0 : -errno;
+}
+
+/* Locks the byte and hands the lock over to a mapping. */
+static int hold_life(struct comap *region, uint32_t seat, void **ret_sentinel)
+{
+	size_t page_bytes = comap__vm_page_bytes();
+	void *sentinel;
+	int given, fd, code;
+
+	code = comap__region_fd(region, &given);
+	if (!code)
+		code = comap__file_reopen(given, O_RDWR | O_NONBLOCK, &fd);
+	if (code)
+		return code;
+	code = lock_life(fd, seat);
+	if (!code)
+		code = comap__vm_map(page_bytes, PROT_READ, MAP_SHARED, fd, 0, &sentinel);
+	if (!code) {
+		code = comap__vm_advise(sentinel, page_bytes, MADV_DONTFORK);
+		if (code)
+			comap__vm_unmap(sentinel, page_bytes);
+	}
+	close(fd);
+	if (!code)
+		*ret_sentinel = sentinel;
+	return code;
+}
+
+static void describe(struct comap *region, struct comap_seat_shm *seat)
+{
+	struct timespec now;
+	uint64_t start_time = 0;
+	char state;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	process_status((uint32_t)getpid(), &state, &start_time);
+	seat->pid_namespace.v = comap__pid_namespace();
+	seat->start_time.v = start_time;
+	seat->attached_ns.v = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	seat->pid.v = (uint32_t)getpid();
+	seat->capabilities.v = region->attachment->can_synchronize;
+	memset(seat->name, 0, sizeof seat->name);
+	strncpy(seat->name, region->seat_name, sizeof seat->name - 1);
+}
+
+/* 1: taken; 0: not this one; negative: no use to go on. */
+static int try_seat(struct comap *region, uint32_t index, bool dead_ones)
+{
+	struct comap_seat_shm *seat = &region->seats[index];
+	struct comap__attachment *attachment = region->attachment;
+	uint64_t word = comap_u64_load_relaxed(&seat->state); /* relaxed: the CAS below decides */
+	uint64_t generation = word_generation(word) + (word_state(word) == COMAP_SEAT_DEAD);
+	void *sentinel;
+	int code;
+
+	if (word_state(word) != (dead_ones ? COMAP_SEAT_DEAD : COMAP_SEAT_FREE))
+		return 0;
+	code = hold_life(region, index, &sentinel);
+	if (code == -EAGAIN || code == -EACCES)
+		return 0; /* another one is taking it, or a foreign lock covers the byte */
+	if (code)
+		return comap__fail_errno(code, "cannot lock a seat of %s", region->path);
+	COMAP_FAULT("attach.locked");
+	describe(region, seat);
+	/* [edge seat.free] acq: the sweeper or owner before is done with the seat. Commit point of an
+	 * attach: the seat is ours. */
+	if (!comap_u64_cas_acq_rel(&seat->state, word, seat_word(generation, COMAP_SEAT_LIVE))) {
+		comap__vm_unmap(sentinel, comap__vm_page_bytes());
+		return 0;
+	}
+	COMAP_FAULT("attach.live");
+	attachment->sentinel = sentinel;
+	attachment->seat = index;
+	attachment->seat_token = comap__token(generation, index);
+	return 1;
+}
+
+/* Space for the seats' lines, before they are touched. */
+static int allocate_seat(struct comap *region, uint32_t index)
+{
+	return comap__region_allocate(region, region->identity->seats_offset_bytes +
+	                              index * sizeof(struct comap_seat_shm),
+	                              sizeof(struct comap_seat_shm));
+}
+
+/* 0: taken; -EUSERS: none; or why it cannot be known. */
+static int find_seat(struct comap *region, bool dead_ones)
+{
+	struct comap_control_shm *control = region->control;
+	/* [edge seat.high_water] acq: seen a mark => the seats below it have space */
+	uint32_t high_water = comap_u32_load_acquire(&control->seat_high_water);
+	int code;
+
+	for (uint32_t i = 0; i < region->identity->seat_count; i++) {
+		if (i >= high_water) {
+			code = allocate_seat(region, i);
+			if (code)
+				return code;
+			/* [edge seat.high_water] rel: space before the mark */
+			comap_u32_max_acq_rel(&control->seat_high_water, i + 1);
+		}
+		code = try_seat(region, i, dead_ones);
+		if (code != 0)
+			return code < 0 ? code : 0;
+	}
+	return comap__fail(COMAP_CAUSE_SEATS, "all %u seats of %s are taken: `comap ps` shows by whom; "
+	                   "a larger seat_count at creation gives more", region->identity->seat_count,
+	                   region->path);
+}
+
+/* One word holds the number of attaches so far and the clean flag: an attach raises the one and
+ * clears the other at once, so that a detach that saw an older number cannot set the flag. */
+static void note_attach(struct comap *region)
+{
+	struct comap_u64 *word = &region->control->attach;
+	uint64_t seen;
+
+	do
+		seen = comap_u64_load_relaxed(word); /* relaxed: the CAS decides */
+	/* [edge region.attach] both: whoever marks the region clean has seen the attach or fails */
+	while (!comap_u64_cas_acq_rel(word, seen, ((seen >> 1) + 1) << 1));
+	COMAP_FAULT("attach.counted");
+}
+
+/* Asks for every seat once whether its owner lives. True where one was or is dead. */
+static bool mark_dead_seats(struct comap *region)
+{
+	/* [edge seat.high_water] acq */
+	uint32_t high_water = comap_u32_load_acquire(&region->control->seat_high_water);
+	bool found = false;
+
+	for (uint32_t i = 0; i < high_water; i++) {
+		uint64_t word = comap_u64_load_relaxed(&region->seats[i].state); /* relaxed: a look */
+
+		if (word_state(word) == COMAP_SEAT_DEAD ||
+		    (word_state(word) == COMAP_SEAT_LIVE &&
+		     comap__seat_is_dead(region, comap__token(word_generation(word), i))))
+			found = true;
+	}
+	return found;
+}
+
+int comap__seat_take(struct comap *region)
+{
+	struct comap__attachment *attachment = region->attachment;
+	bool fenced_region = region->identity->barrier_mode == COMAP_BARRIER_FENCED;
+	bool registered, dead;
+	int code;
+
+	/* Readers are reached by others' barriers from before their first record on. */
+	registered = comap__barrier_register() == 0;
+	attachment->fenced = fenced_region || !registered;
+	attachment->can_synchronize = fenced_region || registered;
+	note_attach(region);
+	dead = mark_dead_seats(region);
+	code = find_seat(region, false);
+	if (code == -EUSERS && dead)
+		code = find_seat(region, true);
+	if (code)
+		return code;
+	/* relaxed: the handle is published to other threads after this */
+	comap_u32_store_relaxed(&attachment->attached, 1);
+	if (dead)
+		comap__seats_reap(region);
+	return 0;
+}
+
+static void mark_clean(struct comap *region)
+{
+	struct comap_control_shm *control = region->control;
+	/* [edge region.attach] acq: read before the scan; an attach that the scan misses changes it */
+	uint64_t seen = comap_u64_load_acquire(&control->attach);
+	/* [edge seat.high_water] acq */
+	uint32_t high_water = comap_u32_load_acquire(&control->seat_high_water);
+
+	for (uint32_t i = 0; i < high_water; i++)
+		/* [edge seat.free] acq: what a leaver wrote is written */
+		if (word_state(comap_u64_load_acquire(&region->seats[i].state)) != COMAP_SEAT_FREE)
+			return;
+	/* [edge region.attach] both */
+	comap_u64_cas_acq_rel(&control->attach, seen, seen | 1);
+}
+
+void comap__seat_leave(struct comap *region)
+{
+	struct comap__attachment *attachment = region->attachment;
+	struct comap_seat_shm *seat;
+	uint64_t generation;
+
+	if (!comap_u32_load_relaxed(&attachment->attached)) /* relaxed: ours; 0 in a forked child */
+		return;
+	seat = &region->seats[attachment->seat];
+	generation = comap__token_generation(attachment->seat_token);
+	comap_u32_store_relaxed(&attachment->attached, 0);
+	COMAP_FAULT("detach.begun");
+	/* [edge seat.free] rel: all that this process did in the region before the seat is free */
+	comap_u64_cas_acq_rel(&seat->state, seat_word(generation, COMAP_SEAT_LIVE),
+	                      seat_word(generation + 1, COMAP_SEAT_FREE));
+	COMAP_FAULT("detach.free");
+	comap__vm_unmap(attachment->sentinel, comap__vm_page_bytes());
+	mark_clean(region);
+}
+
+/* --- death --------------------------------------------------------------------------------------- */
+
+/* Is the byte write-locked? A read lock (a backup tool) is no sign of life. Errors count as life. */
+static bool life_is_held(struct comap *region, uint32_t seat)
+{
+	struct flock lock = {
+		.l_type = F_RDLCK, .l_whence = SEEK_SET,
+		.l_start = (off_t)(COMAP_LIFE_LOCK_OFFSET + seat), .l_len = 1,
+	};
+	int fd;
+
+	if (comap__region_fd(region, &fd) != 0)
+		return true;
+	return fcntl(fd, F_OFD_GETLK, &lock) != 0 || lock.l_type != F_UNLCK;
+}
+
+/* The second proof, for the instant in which a fork may have copied the locked description: in our
+ * own PID namespace, the process is gone, or is another one by now, or a zombie. */
+static bool process_is_gone(const struct comap_seat_shm *seat)
+{
+	/* relaxed: written before LIVE, which the caller has seen */
+	uint32_t pid = comap_u32_load_relaxed(&seat->pid);
+	uint64_t start_time = comap_u64_load_relaxed(&seat->start_time), start_now;
+	char state;
+
+	if (pid == 0 || start_time == 0 ||
+	    comap_u64_load_relaxed(&seat->pid_namespace) != comap__pid_namespace())
+		return false;
+	if (!process_status(pid, &state, &start_now))
+		return kill((pid_t)pid, 0) != 0 && errno == ESRCH;
+	return start_now != start_time || state == 'Z' || state == 'X';
+}
+
+bool comap__seat_is_dead(struct comap *region, uint64_t seat_token)
+{
+	uint32_t index = comap__token_index(seat_token);
+	uint64_t generation = comap__token_generation(seat_token);
+	struct comap_seat_shm *seat;
+	uint64_t word;
+
+	if (index >= region->identity->seat_count)
+		return true;
+	seat = &region->seats[index];
+	/* [edge seat.dead] acq: seen DEAD => what the dead one wrote is seen (the kernel released its
+	 * lock after its last instruction) */
+	word = comap_u64_load_acquire(&seat->state);
+	if (word != seat_word(generation, COMAP_SEAT_LIVE))
+		return true; /* DEAD, or its generation is over */
+	if (life_is_held(region, index) && !process_is_gone(seat))
+		return false;
+	if (comap__is_guest(region))
+		return true; /* it may not write that down */
+	/* [edge seat.dead] rel */
+	if (comap_u64_cas_acq_rel(&seat->state, word, seat_word(generation, COMAP_SEAT_DEAD)))
+		comap_u64_add_relaxed(&region->control->deaths, 1); /* relaxed: a counter */
+	return true;
+}
+
+uint64_t comap__thread_seat(const struct comap *region, uint64_t thread_token)
+{
+	uint32_t record = comap__token_index(thread_token);
+	const struct comap_thread_shm *thread;
+	uint64_t owner;
+
+	if (record >= region->identity->thread_count)
+		return 0;
+	thread = &region->threads[record];
+	/* [edge thread.release] acq: an owner word from after a release shows the raised tenure too */
+	owner = comap_u64_load_acquire(&thread->owner);
+	if (comap_u64_load_acquire(&thread->tenure) != comap__token_generation(thread_token))
+		return 0;
+	return owner & 1 ? owner >> 1 : 0;
+}
+
+bool comap__thread_is_dead(struct comap *region, uint64_t thread_token)
+{
+	uint64_t seat_token = comap__thread_seat(region, thread_token);
+
+	return seat_token == 0 || comap__seat_is_dead(region, seat_token);
+}
+
+/* --- sweeping ------------------------------------------------------------------------------------- */
+
+bool comap__seat_token_before(uint64_t seat_token, uint32_t index, uint64_t generation)
+{
+	return seat_token != 0 && comap__token_index(seat_token) == index &&
+	       comap__token_generation(seat_token) < generation;
+}
+
+/* Does the record belong to a thread of the seat from before `generation`? */
+static bool is_left_over(const struct comap_thread_shm *thread, uint32_t index, uint64_t generation)
+{
+	/* [edge thread.release] acq */
+	uint64_t owner = comap_u64_load_acquire(&thread->owner);
+
+	return owner & 1 && comap__seat_token_before(owner >> 1, index, generation);
+}
+
+/* Everything that the seat's dead threads held: their operations are finished or taken back, their
+ * unpublished blocks are freed, their records are anybody's. Rings stay with the records. */
+static void sweep_threads(struct comap *region, uint32_t index, uint64_t generation)
+{
+	/* [edge thread.high_water] acq */
+	uint32_t high_water = comap_u32_load_acquire(&region->control->thread_high_water);
+	bool any = false;
+
+	for (uint32_t i = 0; i < high_water; i++)
+		if (is_left_over(&region->threads[i], index, generation)) {
+			comap__intent_repair(region, i);
+			any = true;
+		}
+	COMAP_FAULT("sweep.repaired");
+	if (any)
+		comap__heap_sweep(region, index, generation);
+	COMAP_FAULT("sweep.freed");
+	for (uint32_t i = 0; i < high_water; i++)
+		if (is_left_over(&region->threads[i], index, generation))
+			comap__thread_release(region, &region->threads[i]);
+}
+
+int comap__seat_sweep(struct comap *region, uint32_t index)
+{
+	struct comap_seat_shm *seat = &region->seats[index];
+	struct comap__row *row = comap__thread_row(region);
+	uint64_t word;
+	bool dead;
+	int code;
+
+	if (!row)
+		return -comap_last_error()->code;
+	code = comap__heap_make_writable(region);
+	if (!code)
+		code = comap__mutex_trylock(region, &seat->sweeper, row->token);
+	if (code < 0)
+		return code;
+	/* [edge seat.dead] acq: what the dead one wrote is seen */
+	word = comap_u64_load_acquire(&seat->state);
+	dead = word_state(word) == COMAP_SEAT_DEAD;
+	sweep_threads(region, index, word_generation(word) + dead);
+	COMAP_FAULT("sweep.done");
+	if (dead) {
+		/* [edge seat.free] rel: the sweep before the seat is anybody's. It fails where somebody
+		 * has taken the dead seat meanwhile, for want of others. */
+		comap_u64_cas_acq_rel(&seat->state, word,
+		                      seat_word(word_generation(word) + 1, COMAP_SEAT_FREE));
+		comap_u64_add_relaxed(&region->control->sweeps, 1); /* relaxed: a counter */
+	}
+	comap__mutex_unlock(&seat->sweeper, row->token);
+	return 0;
+}
+
+/* Is there a record of the seat whose thread is of a generation that is over? Left by a sweeper that
+ * died after somebody had taken the seat. */
+static bool has_left_over(struct comap *region, uint32_t index, uint64_t generation)
+{
+	/* [edge thread.high_water] acq */
+	uint32_t high_water = comap_u32_load_acquire(&region->control->thread_high_water);
+
+	for (uint32_t i = 0; i < high_water; i++)
+		if (is_left_over(&region->threads[i], index, generation))
+			return true;
+	return false;
+}
+
+bool comap__seat_left_over(struct comap *region, uint64_t seat_token)
+{
+	return has_left_over(region, comap__token_index(seat_token),
+	                     comap__token_generation(seat_token) + 1);
+}
+
+unsigned comap__seats_reap(struct comap *region)
+{
+	/* [edge seat.high_water] acq */
+	uint32_t high_water = comap_u32_load_acquire(&region->control->seat_high_water);
+	unsigned swept = 0;
+
+	mark_dead_seats(region);
+	for (uint32_t i = 0; i < high_water; i++) {
+		uint64_t word = comap_u64_load_acquire(&region->seats[i].state); /* [edge seat.dead] acq */
+
+		if ((word_state(word) == COMAP_SEAT_DEAD ||
+		     has_left_over(region, i, word_generation(word))) &&
+		    comap__seat_sweep(region, i) == 0)
+			swept++;
+	}
+	return swept;
+}

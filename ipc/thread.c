@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: MIT */
+/* Threads: each has a row for every region of the process, each row a record in the region.
+ *
+ * Lives in:   process: rows in a page that a forked child finds zeroed, one page per thread;
+ *             region: struct comap_thread_shm, claimed by CAS on `owner`
+ * Invariants: I1 a record with an owner is below the thread high-water mark
+ *             I2 a mark is written by the record's owner only; the claimer clears the one it finds
+ *             I3 the tenure is raised before the owner word is cleared
+ * Ordering:   [edge thread.release], [edge thread.high_water]
+ * If a process dies here: after the claim the record is the dead seat's and is swept with it */
+#include "thread.h"
+
+#include "fault.h"
+#include "rcu.h"
+#include "seat.h"
+#include "vm.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+/* A thread of this process that has registered somewhere. Ordinary memory: a forked child inherits
+ * the list, in which its only living thread finds a page of zeros. */
+struct local_thread {
+	struct local_thread *next;
+	struct comap__row *rows;                     /* wiped on fork */
+	struct comap *regions[COMAP__ROW_COUNT];     /* for the destructor */
+};
+
+static struct comap__row no_rows[COMAP__ROW_COUNT];
+__thread struct comap__row *comap__tls_rows __attribute__((tls_model("initial-exec"))) = no_rows;
+static __thread struct local_thread *local;
+
+static pthread_mutex_t threads_lock = PTHREAD_MUTEX_INITIALIZER; /* the list, the row numbers */
+static struct local_thread *threads;
+static uint64_t rows_taken; /* bit i: row number i is an open region's */
+static pthread_key_t exit_key;
+static pthread_once_t exit_once = PTHREAD_ONCE_INIT;
+
+/* --- records of the region --------------------------------------------------------------------- */
+
+/* Space for the record and its ring, before they are touched. */
+static int allocate_record(struct comap *region, uint32_t record)
+{
+	const struct comap_identity_shm *identity = region->identity;
+	int code = comap__region_allocate(region, identity->threads_offset_bytes +
+	                                  record * sizeof(struct comap_thread_shm),
+	                                  sizeof(struct comap_thread_shm));
+
+	return code ? code : comap__region_allocate(region, identity->rings_offset_bytes +
+	                                            record * sizeof(struct comap_ring_shm),
+	                                            sizeof(struct comap_ring_shm));
+}
+
+int comap__thread_claim(struct comap *region, uint64_t seat_token, uint32_t *ret_record)
+{
+	struct comap_control_shm *control = region->control;
+	/* [edge thread.high_water] acq: seen a mark => the records below it have space */
+	uint32_t high_water = comap_u32_load_acquire(&control->thread_high_water);
+	int code;
+
+	for (uint32_t i = 0; i < region->identity->thread_count; i++) {
+		struct comap_thread_shm *thread = &region->threads[i];
+
+		if (i >= high_water) {
+			code = allocate_record(region, i);
+			if (code)
+				return code;
+			/* [edge thread.high_water] rel: space before the mark; and the mark before the
+			 * record's first section, so that a synchronizer that loads the mark after its
+			 * membarrier either looks at this record or is seen by its sections. */
+			comap_u32_max_acq_rel(&control->thread_high_water, i + 1);
+		}
+		/* relaxed: a hint; the CAS decides */
+		if (comap_u64_load_relaxed(&thread->owner) != 0)
+			continue;
+		/* [edge thread.release] acq: the owner before is done with ring and intent */
+		if (!comap_u64_cas_acquire(&thread->owner, 0, seat_token << 1 | 1))
+			continue;
+		COMAP_FAULT("thread.claimed");
+		/* relaxed: our own words; we have not been in a section of this record yet */
+		comap_u64_store_relaxed(&thread->mark, 0);
+		comap_u32_store_relaxed(&thread->thread_id, (uint32_t)syscall(SYS_gettid));
+		*ret_record = i;
+		return 0;
+	}
+	return comap__fail(COMAP_CAUSE_MARKS, "all %u thread records of %s are taken: create it with a "
+	                   "larger thread_count", region->identity->thread_count, region->path);
+}
+
+void comap__thread_release(struct comap *region, struct comap_thread_shm *thread)
+{
+	/* relaxed: owner's own word, and ordered by the release below */
+	comap_u64_add_relaxed(&thread->tenure, 1);
+	/* [edge thread.release] rel: ring, intent and tenure before the record is anybody's */
+	comap_u64_store_release(&thread->owner, 0);
+}
+
+/* --- rows of the process ----------------------------------------------------------------------- */
+
+static void release_row(struct comap *region, struct comap__row *row)
+{
+	struct comap_thread_shm *thread = &region->threads[row->record];
+
+	comap__rings_drain_done(region, row->record);
+	/* relaxed: the thread is in no section any more that anybody should wait for */
+	comap_u64_store_relaxed(&thread->mark, 0);
+	comap__thread_release(region, thread);
+	memset(row, 0, sizeof *row);
+}
+
+/* The end of a thread: its marks hold nobody back from now on. */
+static void thread_exit(void *argument)
+{
+	struct local_thread *self = argument;
+	struct local_thread **at;
+
+	pthread_mutex_lock(&threads_lock);
+	for (unsigned i = 0; i < COMAP__ROW_COUNT; i++)
+		if (self->regions[i] && self->rows[i].mark)
+			release_row(self->regions[i], &self->rows[i]);
+	for (at = &threads; *at; at = &(*at)->next)
+		if (*at == self) {
+			*at = self->next;
+			break;
+		}
+	pthread_mutex_unlock(&threads_lock);
+	comap__tls_rows = no_rows;
+	local = NULL;
+	comap__vm_unmap(self->rows, COMAP__ROW_COUNT * sizeof(struct comap__row));
+	free(self);
+}
+
+static void make_exit_key(void)
+{
+	pthread_key_create(&exit_key, thread_exit);
+}
+
+static struct local_thread *local_thread(void)
+{
+	struct local_thread *self = local;
+	void *rows;
+
+	if (self)
+		return self;
+	pthread_once(&exit_once, make_exit_key);
+	self = calloc(1, sizeof *self);
+	if (!self || comap__vm_wiped_on_fork(COMAP__ROW_COUNT * sizeof(struct comap__row), &rows) != 0) {
+		free(self);
+		comap__fail(COMAP_CAUSE_NO_MEMORY, "no memory to register a thread");
+		return NULL;
+	}
+	self->rows = rows;
+	pthread_setspecific(exit_key, self);
+	pthread_mutex_lock(&threads_lock);
+	self->next = threads;
+	threads = self;
+	pthread_mutex_unlock(&threads_lock);
+	local = self;
+	comap__tls_rows = self->rows;
+	return self;
+}
+
+static int register_thread(struct comap *region)
+{
+	struct comap__attachment *attachment = region->attachment;
+	struct local_thread *self;
+	struct comap__row *row;
+	uint32_t record;
+	int code = comap__attached(region);
+
+	if (code)
+		return code;
+	self = local_thread();
+	if (!self)
+		return -ENOMEM;
+	row = &self->rows[region->front.row];
+	if (row->mark)
+		return 0;
+	code = comap__thread_claim(region, attachment->seat_token, &record);
+	if (code)
+		return code;
+	row->epoch = &region->control->epoch;
+	row->fenced = attachment->fenced;
+	row->record = record;
+	row->token = comap__record_token(region, record);
+	self->regions[region->front.row] = region;
+	/* A signal handler of this thread that enters a section sees a whole row or none. */
+	comap_fence_compiler();
+	row->mark = &region->threads[record].mark;
+	return 0;
+}
+
+int comap_thread_register(struct comap *region)
+{
+	int code;
+
+	if (!region)
+		return comap__attached(region);
+	code = register_thread(region);
+	if (code == -EUSERS && comap__seats_reap(region) > 0)
+		code = register_thread(region);
+	return code;
+}
+
+struct comap__row *comap__thread_row(struct comap *region)
+{
+	return comap_thread_register(region) == 0 ? comap__row(region) : NULL;
+}
+
+int comap__row_number_take(uint32_t *ret_number)
+{
+	int code = -EMFILE;
+
+	pthread_mutex_lock(&threads_lock);
+	for (uint32_t i = 0; i < COMAP__ROW_COUNT && code; i++)
+		if (!(rows_taken & 1ull << i)) {
+			rows_taken |= 1ull << i;
+			*ret_number = i;
+			code = 0;
+		}
+	pthread_mutex_unlock(&threads_lock);
+	return code ? comap__fail_errno(code, "a process has at most %u regions open", COMAP__ROW_COUNT)
+	            : 0;
+}
+
+void comap__row_number_give(struct comap *region)
+{
+	pthread_mutex_lock(&threads_lock);
+	rows_taken &= ~(1ull << region->front.row);
+	pthread_mutex_unlock(&threads_lock);
+}
+
+static bool somebody_reads(struct comap *region)
+{
+	unsigned number = region->front.row;
+	bool busy = false;
+
+	pthread_mutex_lock(&threads_lock);
+	for (struct local_thread *thread = threads; thread && !busy; thread = thread->next) {
+		const struct comap_u64 *mark = thread->rows[number].mark;
+
+		/* [edge rcu.quiescent] acq: seen the mark gone => the section's loads are over */
+		busy = thread->regions[number] == region && mark &&
+		       (comap_u64_load_acquire(mark) & COMAP__MARK_NESTING) != 0;
+	}
+	pthread_mutex_unlock(&threads_lock);
+	return busy;
+}
+
+void comap__rows_wait_quiescent(struct comap *region)
+{
+	const struct timespec pause = { .tv_nsec = 200000 };
+
+	while (somebody_reads(region))
+		nanosleep(&pause, NULL);
+}
+
+void comap__rows_release(struct comap *region)
+{
+	unsigned number = region->front.row;
+
+	pthread_mutex_lock(&threads_lock);
+	for (struct local_thread *thread = threads; thread; thread = thread->next) {
+		if (thread->regions[number] == region && thread->rows[number].mark)
+			release_row(region, &thread->rows[number]);
+		thread->regions[number] = NULL;
+	}
+	pthread_mutex_unlock(&threads_lock);
+}
+
+/* --- the slow half of the read side ------------------------------------------------------------- */
+
+int comap__read_begin_slow(struct comap *region)
+{
+	int code = comap__attached(region);
+
+	if (code)
+		return code;
+	if (comap__row(region)->mark)
+		return comap__fail(COMAP_CAUSE_NESTING, "read sections are nested deeper than %u",
+		                   COMAP__MARK_NESTING);
+	code = comap_thread_register(region);
+	return code ? code : comap_read_begin(region);
+}
+
+int comap__read_end_slow(struct comap *region)
+{
+	int code = comap__attached(region);
+
+	return code ? code : comap__fail(COMAP_CAUSE_ARGUMENT,
+	                                 "comap_read_end() outside of a read section");
+}

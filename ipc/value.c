@@ -1,0 +1,581 @@
+/* SPDX-License-Identifier: MIT */
+/* Values: the latest version of one blob. See value.h.
+ *
+ * Where it lives: region: struct comap_value_shm in a cell; each version in a block of its own that
+ *             begins with struct comap_value_head_shm; process: struct comap_value, the handle
+ * Invariants: I1 `current` is 0 or the ref of a block that has been whole since before it was stored
+ *             I2 versions grow by one
+ *             I3 a block is never changed after it was published
+ * Writers:    the seat in `publisher`, one thread of it at a time.  Readers: anybody, without a lock
+ * Ordering:   [edge value.publish], [edge value.waiting], [edge value.role]
+ * Progress:   reading is wait-free (guests: bounded retries); publishing does not wait for readers
+ *             while there is memory
+ * If a process dies here: before the commit point (the store of `current`) the version before stands
+ *             and the new block is freed; after it the new one stands and the old one is retired
+ *             (retire.c). The role is taken over once the dead seat is swept */
+#include <comap/value.h>
+
+#include "directory.h"
+#include "error.h"
+#include "fault.h"
+#include "futex.h"
+#include "heap.h"
+#include "rcu.h"
+#include "registry.h"
+#include "seat.h"
+#include "thread.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define GUEST_TRIES 1000
+#define SLEEP_MAX_NS 1000000000u  /* a wake-up that was lost with its waker costs a second at most */
+#define TAKE_OVER_MS 2000
+
+struct comap_value {
+	struct comap *region;
+	struct comap_value_shm *shm;
+	struct comap_ref cell;
+	uint32_t type_bytes;
+	struct comap__entry *entry;
+
+	pthread_mutex_t building;     /* held from reserve to publish or abort */
+	struct comap_ref block;       /* the version that is being built; 0: none */
+	struct comap_value_head_shm *head;
+};
+
+/* --- handles ----------------------------------------------------------------------------------------- */
+
+struct making {
+	struct comap *region;
+	const char *name;
+	const struct comap_type *type;
+};
+
+static int make_value(void *context, void **ret_handle)
+{
+	struct making *making = context;
+	struct comap *region = making->region;
+	struct comap_value *value = calloc(1, sizeof *value);
+	pthread_mutexattr_t attributes;
+	const void *shm;
+	int code;
+
+	if (!value)
+		return comap__fail(COMAP_CAUSE_NO_MEMORY, "no memory for a handle");
+	code = comap__directory_open(region, making->name, COMAP_KIND_OBJECT_VALUE, making->type, 1,
+	                             &value->cell, &value->type_bytes);
+	if (code) {
+		free(value);
+		return code;
+	}
+	shm = comap__at(region, value->cell, sizeof *value->shm, COMAP_CELL_BYTES);
+	value->shm = comap__is_guest(region) ? (void *)(uintptr_t)shm : comap__writable(region, shm);
+	value->region = region;
+	pthread_mutexattr_init(&attributes);
+	pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ERRORCHECK);
+	pthread_mutex_init(&value->building, &attributes);
+	pthread_mutexattr_destroy(&attributes);
+	comap__registry_ref(region->entry);
+	*ret_handle = value;
+	return 0;
+}
+
+static void unmake_value(void *handle)
+{
+	struct comap_value *value = handle;
+	struct comap__entry *region_entry = value->region->entry;
+
+	pthread_mutex_destroy(&value->building);
+	free(value);
+	comap__registry_put(region_entry);
+}
+
+struct comap_value *comap_value_open(struct comap *region, const char *name,
+                                     const struct comap_type *type)
+{
+	struct making making = { region, name, type };
+	char key[COMAP_OBJECT_NAME_BYTES + 64];
+	struct comap__entry *entry;
+	struct comap_ref cell;
+	uint32_t type_bytes;
+	void *handle;
+	bool made;
+
+	if (!region || !name) {
+		comap__fail(COMAP_CAUSE_ARGUMENT, "the %s is NULL", region ? "name" : "region handle");
+		return NULL;
+	}
+	snprintf(key, sizeof key, "v%p/%.*s", (void *)region, (int)COMAP_OBJECT_NAME_BYTES, name);
+	if (comap__registry_get(key, NULL, make_value, unmake_value, &making, &made, &handle, &entry) != 0)
+		return NULL;
+	if (made)
+		((struct comap_value *)handle)->entry = entry;
+	else if (type && comap__directory_open(region, name, COMAP_KIND_OBJECT_VALUE, type, 1, &cell,
+	                                       &type_bytes) != 0) {
+		comap__registry_put(entry);
+		return NULL;
+	}
+	return handle;
+}
+
+void comap_value_close(struct comap_value *value)
+{
+	if (value)
+		comap__registry_put(value->entry);
+}
+
+static int check_handle(struct comap_value *value)
+{
+	return value ? comap__attached(value->region)
+	             : comap__fail(COMAP_CAUSE_ARGUMENT, "the value handle is NULL");
+}
+
+/* --- reading ------------------------------------------------------------------------------------------- */
+
+/* The block behind `current`, or NULL where there is none or its bytes make no sense. */
+static const struct comap_value_head_shm *current_head(struct comap_value *value)
+{
+	/* [edge value.publish] acq: seen the ref => the whole version is seen */
+	struct comap_ref ref = { comap_u64_load_acquire(&value->shm->current) };
+	const struct comap_value_head_shm *head;
+
+	if (ref.offset_bytes == 0)
+		return NULL;
+	head = comap__at(value->region, ref, sizeof *head, COMAP_BLOCK_ALIGN_BYTES);
+	/* relaxed: immutable while published; a guest validates afterwards */
+	if (!head || !comap__at(value->region, (struct comap_ref){ ref.offset_bytes + sizeof *head },
+	                        comap_u64_load_relaxed(&head->size_bytes), COMAP_BLOCK_ALIGN_BYTES))
+		return NULL;
+	return head;
+}
+
+static struct comap_view view_of(const struct comap_value_head_shm *head)
+{
+	/* relaxed: immutable while published */
+	return (struct comap_view){
+		.data = head + 1,
+		.size_bytes = comap_u64_load_relaxed(&head->size_bytes),
+		.version = comap_u64_load_relaxed(&head->version),
+	};
+}
+
+struct comap_view comap_value_view(struct comap_value *value)
+{
+	const struct comap_value_head_shm *head;
+
+	if (COMAP_UNLIKELY(!value || !comap__in_section(value->region))) {
+		if (check_handle(value) == 0)
+			comap__fail(COMAP_CAUSE_ARGUMENT, "a view is taken inside a read section: COMAP_READ");
+		return (struct comap_view){ 0 };
+	}
+	head = current_head(value);
+	return head ? view_of(head) : (struct comap_view){ 0 };
+}
+
+/* Bytes that may change under the reader, by relaxed words: no value is invented between two loads.
+ * Both sides are aligned to 8; the source may be read up to the end of its last word. */
+static void copy_relaxed(void *to, const void *from, size_t size_bytes)
+{
+	const struct comap_u64 *words = from;
+	uint64_t word;
+
+	for (size_t i = 0; i < size_bytes / 8; i++) {
+		word = comap_u64_load_relaxed(&words[i]); /* relaxed: validated by the horizon */
+		memcpy((char *)to + i * 8, &word, 8);
+	}
+	if (size_bytes % 8) {
+		word = comap_u64_load_relaxed(&words[size_bytes / 8]); /* the same */
+		memcpy((char *)to + size_bytes / 8 * 8, &word, size_bytes % 8);
+	}
+}
+
+static int deliver(const struct comap_value_head_shm *head, void *buffer, size_t capacity_bytes,
+                   struct comap_view *ret_view)
+{
+	struct comap_view view = view_of(head);
+
+	*ret_view = view;
+	ret_view->data = buffer;
+	if (view.size_bytes > capacity_bytes)
+		return -ENOBUFS;
+	copy_relaxed(buffer, view.data, view.size_bytes);
+	return 0;
+}
+
+/* A guest holds nothing back. What it has copied is whole if no memory has been used again since it
+ * began: if the horizon has not passed its starting epoch. */
+static int guest_get(struct comap_value *value, void *buffer, size_t capacity_bytes,
+                     struct comap_view *ret_view, uint64_t *ret_published_ns)
+{
+	const struct comap_control_shm *control = value->region->control;
+	const struct comap_value_head_shm *head;
+	struct comap_view view;
+	uint64_t epoch, published_ns;
+	int code;
+
+	for (int i = 0; i < GUEST_TRIES; i++) {
+		/* [edge rcu.epoch] acq: what was unlinked before this epoch is not found any more */
+		epoch = comap_u64_load_acquire(&control->epoch);
+		head = current_head(value);
+		code = -ENODATA;
+		published_ns = 0;
+		if (head) {
+			code = deliver(head, buffer, capacity_bytes, &view);
+			published_ns = comap_u64_load_relaxed(&head->published_ns); /* validated below */
+		}
+		/* [edge reuse.horizon] acq: the copy before the horizon; a byte from a later use of the
+		 * memory comes after a horizon beyond our epoch. */
+		comap_fence_acquire();
+		if (comap_u64_load_relaxed(&control->horizon) > epoch) /* relaxed: after the fence */
+			continue;
+		if (code != -ENODATA) {
+			*ret_view = view;
+			*ret_published_ns = published_ns;
+		}
+		return code;
+	}
+	return comap__fail_errno(EAGAIN, "the value changed %d times while it was copied", GUEST_TRIES);
+}
+
+static int seated_get(struct comap_value *value, void *buffer, size_t capacity_bytes,
+                      struct comap_view *ret_view, uint64_t *ret_published_ns)
+{
+	const struct comap_value_head_shm *head;
+	int code = comap_read_begin(value->region);
+
+	if (code)
+		return code;
+	head = current_head(value);
+	code = head ? deliver(head, buffer, capacity_bytes, ret_view) : -ENODATA;
+	if (head)
+		*ret_published_ns = comap_u64_load_relaxed(&head->published_ns); /* relaxed: immutable */
+	comap_read_end(value->region);
+	return code;
+}
+
+static int get(struct comap_value *value, void *buffer, size_t capacity_bytes,
+               struct comap_view *ret_view, uint64_t *ret_published_ns)
+{
+	if (!value)
+		return check_handle(value);
+	return comap__is_guest(value->region)
+		? guest_get(value, buffer, capacity_bytes, ret_view, ret_published_ns)
+		: seated_get(value, buffer, capacity_bytes, ret_view, ret_published_ns);
+}
+
+int comap_value_get(struct comap_value *value, void *buffer, size_t capacity_bytes,
+                    struct comap_view *ret_view)
+{
+	struct comap_view view = { 0 };
+	uint64_t published_ns;
+	int code;
+
+	if (!buffer && capacity_bytes)
+		return comap__fail(COMAP_CAUSE_ARGUMENT, "the buffer is NULL");
+	code = get(value, buffer, capacity_bytes, &view, &published_ns);
+	if (code == -ENODATA)
+		comap__fail_errno(ENODATA, "nothing has been published yet");
+	if (code == -ENOBUFS)
+		comap__fail_errno(ENOBUFS, "the version has %zu bytes, the buffer %zu", view.size_bytes,
+		                  capacity_bytes);
+	if (ret_view && (code == 0 || code == -ENOBUFS))
+		*ret_view = view;
+	return code;
+}
+
+uint64_t comap_value_version(struct comap_value *value)
+{
+	struct comap_view view = { 0 };
+	uint64_t published_ns;
+	int code = get(value, NULL, 0, &view, &published_ns);
+
+	return code == 0 || code == -ENOBUFS ? view.version : 0;
+}
+
+uint64_t comap_value_published_ns(struct comap_value *value)
+{
+	struct comap_view view = { 0 };
+	uint64_t published_ns = 0;
+	int code = get(value, NULL, 0, &view, &published_ns);
+
+	return code == 0 || code == -ENOBUFS ? published_ns : 0;
+}
+
+/* --- waiting --------------------------------------------------------------------------------------------- */
+
+static void sleep_until(uint64_t until_ns)
+{
+	struct timespec until = { (time_t)(until_ns / 1000000000u), (long)(until_ns % 1000000000u) };
+
+	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b) { return a < b ? a : b; }
+
+/* Guests cannot set the flag that they would sleep on. */
+static void guest_sleep(uint64_t *step_ns, uint64_t deadline_ns)
+{
+	sleep_until(earlier(comap_now_ns() + *step_ns, deadline_ns));
+	*step_ns = earlier(*step_ns * 2, 50000000);
+}
+
+static void seated_sleep(struct comap_value *value, uint64_t seen, uint64_t deadline_ns)
+{
+	struct comap_u32 *waiting = &value->shm->waiting;
+
+	/* [edge value.waiting] full: the flag before the look. The publisher stores the version, then
+	 * looks at the flag: one of the two sees the other. */
+	comap_u32_exchange_seq_cst(waiting, 1);
+	if (comap_value_version(value) > seen)
+		return;
+	comap__futex_wait(waiting, 1, earlier(comap_now_ns() + SLEEP_MAX_NS, deadline_ns));
+}
+
+int comap_value_wait(struct comap_value *value, uint64_t seen, uint64_t deadline_ns)
+{
+	uint64_t step_ns = 1000000;
+	bool guest = value && comap__is_guest(value->region);
+	int code = guest ? 0 : check_handle(value);
+
+	if (code)
+		return code;
+	if (!guest && comap__in_section(value->region))
+		return comap__fail(COMAP_CAUSE_DEADLOCK, "waiting inside a read section would hold back the "
+		                   "memory that the publisher needs");
+	for (;;) {
+		if (comap_value_version(value) > seen)
+			return 0;
+		/* relaxed: a flag of its own; seen within the next sleep */
+		if (comap_u64_load_relaxed(&value->region->control->superseded))
+			return comap__fail(COMAP_CAUSE_SUPERSEDED, "%s was unlinked: open it again for the one "
+			                   "that has its name now", value->region->path);
+		if (comap_now_ns() >= deadline_ns)
+			return comap__fail(COMAP_CAUSE_TIMEOUT, "no version newer than %llu came in time",
+			                   (unsigned long long)seen);
+		if (guest)
+			guest_sleep(&step_ns, deadline_ns);
+		else
+			seated_sleep(value, seen, deadline_ns);
+	}
+}
+
+static void wake_waiters(struct comap_value *value)
+{
+	struct comap_u32 *waiting = &value->shm->waiting;
+
+	/* [edge value.waiting] full: the version before the look at the flag, see seated_sleep() */
+	comap_fence_full();
+	if (COMAP_LIKELY(comap_u32_load_relaxed(waiting) == 0)) /* relaxed: after the fence */
+		return;
+	COMAP_FAULT("publish.waking");
+	if (comap_u32_exchange_acq_rel(waiting, 0)) /* [edge value.waiting] both */
+		comap__futex_wake(waiting, INT_MAX);
+}
+
+/* --- the role -------------------------------------------------------------------------------------------- */
+
+static int fail_role(struct comap *region, uint64_t seat_token)
+{
+	uint32_t seat = comap__token_index(seat_token);
+	const struct comap_seat_shm *shm = &region->seats[seat % region->identity->seat_count];
+	int code = comap__fail(COMAP_CAUSE_ROLE, "seat %u (%.31s, pid %u) publishes this value, and one at a "
+	                       "time may", seat, shm->name, shm->pid.v);
+
+	comap__error()->seat = seat;
+	return code;
+}
+
+/* The dead one's half-done publish must be settled before the next one begins. */
+static int settle_predecessor(struct comap *region, uint64_t seat_token)
+{
+	const struct timespec pause = { .tv_nsec = 1000000 };
+	uint64_t deadline_ns = comap_deadline_ms(TAKE_OVER_MS);
+
+	for (;;) {
+		comap__seats_reap(region);
+		if (!comap__seat_left_over(region, seat_token))
+			return 0;
+		if (comap_now_ns() >= deadline_ns)
+			return comap__fail(COMAP_CAUSE_BUSY, "the publisher died, and the process that puts its "
+			                   "affairs in order does not go on");
+		nanosleep(&pause, NULL);
+	}
+}
+
+int comap_value_claim(struct comap_value *value)
+{
+	struct comap_u64 *role;
+	uint64_t me, holder;
+	int code = check_handle(value);
+
+	if (code)
+		return code;
+	role = &value->shm->publisher;
+	me = value->region->attachment->seat_token;
+	for (;;) {
+		/* [edge value.role] acq: what the publisher before has done is seen */
+		holder = comap_u64_load_acquire(role);
+		if (holder == me)
+			return 0;
+		if (holder != 0) {
+			if (!comap__seat_is_dead(value->region, holder))
+				return fail_role(value->region, holder);
+			code = settle_predecessor(value->region, holder);
+			if (code)
+				return code;
+		}
+		if (comap_u64_cas_acq_rel(role, holder, me)) /* [edge value.role] both */
+			break;
+	}
+	comap_u64_add_relaxed(&value->shm->role_changes, 1); /* relaxed: a counter */
+	return 0;
+}
+
+int comap_value_release(struct comap_value *value)
+{
+	int code = check_handle(value);
+
+	if (code)
+		return code;
+	if (value->block.offset_bytes)
+		return comap__fail(COMAP_CAUSE_DEADLOCK, "a version is being built: publish or abort it first");
+	/* [edge value.role] rel: everything published before the next one begins */
+	comap_u64_cas_acq_rel(&value->shm->publisher, value->region->attachment->seat_token, 0);
+	return 0;
+}
+
+int comap_value_publisher(struct comap_value *value)
+{
+	uint64_t holder;
+
+	if (!value)
+		return check_handle(value);
+	holder = comap_u64_load_relaxed(&value->shm->publisher); /* relaxed: a moment's answer */
+	return holder ? (int)comap__token_index(holder)
+	              : comap__fail(COMAP_CAUSE_NOT_FOUND, "nobody publishes this value");
+}
+
+/* --- publishing -------------------------------------------------------------------------------------------- */
+
+int comap_value_reserve(struct comap_value *value, size_t size_bytes, void **ret_data)
+{
+	struct comap__row *row;
+	void *block;
+	int code = check_handle(value);
+
+	if (code)
+		return code;
+	if (size_bytes < value->type_bytes || size_bytes > value->region->identity->heap_max_bytes)
+		return comap__fail_errno(EMSGSIZE, "%zu bytes: the type has %u, the region at most %llu",
+		                         size_bytes, value->type_bytes,
+		                         (unsigned long long)value->region->identity->heap_max_bytes);
+	if (pthread_mutex_lock(&value->building) == EDEADLK)
+		return comap__fail(COMAP_CAUSE_DEADLOCK, "the thread is building a version already");
+	row = comap__thread_row(value->region);
+	code = row ? comap_value_claim(value) : -comap_last_error()->code;
+	if (!code)
+		code = comap__block_alloc(value->region, row, sizeof *value->head + size_bytes, &value->block,
+		                          &block);
+	if (code) {
+		value->block.offset_bytes = 0;
+		pthread_mutex_unlock(&value->building);
+		return code;
+	}
+	value->head = block;
+	/* relaxed: published with `current` */
+	comap_u64_store_relaxed(&value->head->size_bytes, size_bytes);
+	*ret_data = value->head + 1;
+	return 0;
+}
+
+static void finish_building(struct comap_value *value)
+{
+	value->block.offset_bytes = 0;
+	pthread_mutex_unlock(&value->building);
+}
+
+/* Is the calling thread the one that has reserved? An error-checking mutex knows its owner. */
+static int check_building(struct comap_value *value)
+{
+	int code = check_handle(value);
+
+	if (code)
+		return code;
+	if (pthread_mutex_trylock(&value->building) == 0) {
+		pthread_mutex_unlock(&value->building);
+		return comap__fail(COMAP_CAUSE_ARGUMENT, "nothing was reserved");
+	}
+	return value->block.offset_bytes ? 0
+		: comap__fail(COMAP_CAUSE_ARGUMENT, "nothing was reserved by this thread");
+}
+
+int comap_value_abort(struct comap_value *value)
+{
+	int code = check_building(value);
+
+	if (code)
+		return code;
+	comap__block_abandon(value->region, comap__thread_row(value->region), value->block);
+	finish_building(value);
+	return 0;
+}
+
+int comap_value_publish(struct comap_value *value)
+{
+	const struct comap_value_head_shm *old_head;
+	struct comap__row *row;
+	struct comap *region;
+	struct comap_ref old;
+	struct timespec now;
+	int code = check_building(value);
+
+	if (code)
+		return code;
+	region = value->region;
+	row = comap__thread_row(region);
+	code = row ? comap__retire_reserve(region, row, comap_deadline_ms(TAKE_OVER_MS))
+	           : -comap_last_error()->code;
+	if (code) {
+		comap_value_abort(value);
+		return code;
+	}
+	old.offset_bytes = comap_u64_load_relaxed(&value->shm->current); /* relaxed: ours to change */
+	old_head = current_head(value);
+	clock_gettime(CLOCK_REALTIME, &now);
+	/* relaxed: published with `current` */
+	comap_u64_store_relaxed(&value->head->published_ns,
+	                        (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec);
+	comap_u64_store_relaxed(&value->head->version,
+	                        (old_head ? comap_u64_load_relaxed(&old_head->version) : 0) + 1);
+	comap__intent_begin(region, row, value->cell, old, value->block);
+	/* [edge value.publish] rel: the whole version before the ref. The commit point. */
+	comap_u64_store_release(&value->shm->current, value->block.offset_bytes);
+	COMAP_FAULT("publish.committed");
+	comap__intent_settle(region, row, old, value->block);
+	comap__intent_end(region, row);
+	COMAP_FAULT("publish.settled");
+	finish_building(value);
+	wake_waiters(value);
+	return 0;
+}
+
+int comap_value_put(struct comap_value *value, const void *data, size_t size_bytes)
+{
+	void *into;
+	int code;
+
+	if (!data && size_bytes)
+		return comap__fail(COMAP_CAUSE_ARGUMENT, "the data is NULL");
+	code = comap_value_reserve(value, size_bytes, &into);
+	if (code)
+		return code;
+	if (size_bytes)
+		memcpy(into, data, size_bytes);
+	return comap_value_publish(value);
+}
