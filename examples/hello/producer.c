@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+/* The first ten lines of a producer, word for word as README.md shows them. */
+#include <comap/easy.h>
+#include <unistd.h>
+#include "fx.h"
+
+int main(void)
+{
+	struct comap *r = comap_open_or_die("fx", COMAP_CREATE);
+	struct comap_value *v = comap_value_open_or_die(r, "rates", COMAP_TYPE(struct fx));
+	for (struct fx now = { 1.0842, 0 }; (now.at_ns = comap_now_ns()); now.eurusd += 0.0001, sleep(1))
+		comap_value_put_or_die(v, &now, sizeof now);
+}
