@@ -31,6 +31,15 @@ const char *comap__kind_text(uint32_t kind)
 	return kind == COMAP_KIND_OBJECT_VALUE ? "value" : "unknown";
 }
 
+const char *comap__object_roots(const struct comap *region, const struct comap_object_shm *object,
+                                comap__root_visitor *visit, void *context)
+{
+	switch (object->kind) {
+	case COMAP_KIND_OBJECT_VALUE: return comap__value_roots(region, object, visit, context);
+	default: return "an object of an unknown kind";
+	}
+}
+
 static bool is_live(const struct comap_object_shm *object)
 {
 	/* [edge directory.live] acq: seen LIVE => the whole entry and its cells are seen */

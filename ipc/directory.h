@@ -5,6 +5,7 @@
 
 #include <comap/type.h>
 
+#include "check.h"
 #include "region.h"
 
 enum comap_object_kind {
@@ -18,5 +19,9 @@ int comap__directory_open(struct comap *region, const char *name, enum comap_obj
                           struct comap_ref *ret_cells, uint32_t *ret_type_bytes);
 
 const char *comap__kind_text(uint32_t kind);
+
+/* Every block that the object holds, for the checker. NULL, or what is wrong (static). */
+const char *comap__object_roots(const struct comap *region, const struct comap_object_shm *object,
+                                comap__root_visitor *visit, void *context);
 
 #endif

@@ -15,6 +15,7 @@
  *             (retire.c). The role is taken over once the dead seat is swept */
 #include <comap/value.h>
 
+#include "check.h"
 #include "directory.h"
 #include "error.h"
 #include "fault.h"
@@ -305,6 +306,29 @@ uint64_t comap_value_published_ns(struct comap_value *value)
 	int code = get(value, NULL, 0, &view, &published_ns);
 
 	return code == 0 || code == -ENOBUFS ? published_ns : 0;
+}
+
+/* --- the checker's question ------------------------------------------------------------------------------ */
+
+const char *comap__value_roots(const struct comap *region, const struct comap_object_shm *object,
+                               comap__root_visitor *visit, void *context)
+{
+	const struct comap_value_shm *shm = comap__at(region, (struct comap_ref){ object->cell_ref.v },
+	                                              sizeof *shm, COMAP_CELL_BYTES);
+	const struct comap_value_head_shm *head;
+	struct comap_ref ref;
+
+	if (!shm)
+		return "a value without a cell";
+	ref.offset_bytes = comap_u64_load_acquire(&shm->current); /* [edge value.publish] acq */
+	if (ref.offset_bytes == 0)
+		return NULL;
+	visit(context, ref, "value");
+	head = comap__at(region, ref, sizeof *head, COMAP_BLOCK_ALIGN_BYTES);
+	if (!head || head->version.v == 0)
+		return "a value's block has no version";
+	return head->size_bytes.v + sizeof *head <= comap__block_bytes(region, ref)
+		? NULL : "a value is longer than its block";
 }
 
 /* --- waiting --------------------------------------------------------------------------------------------- */

@@ -100,6 +100,18 @@ struct comap_info {
 };
 COMAP_API int comap_info(struct comap *region, struct comap_info *ret_info);
 
+/* What the checker found: every block of the heap, from the roots, exactly once. */
+struct comap_check {
+	uint64_t flaws;
+	char first_flaw[160];       /* "" without flaws */
+	uint64_t objects, blocks, intents;
+	uint64_t committed_bytes, published_bytes, retired_bytes, private_bytes, free_bytes;
+};
+/* Checks the structures of the whole region. 0: in order; 1: flaws; negative: could not be done.
+ * Works for guests; takes no lock and writes nothing. Where others are at work, what is between two
+ * states may be counted as a flaw: check again, or when nobody is attached. Time: the heap's size. */
+COMAP_API int comap_check(struct comap *region, struct comap_check *ret_report);
+
 /* One object of the directory. */
 struct comap_object {
 	char name[48];
