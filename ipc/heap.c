@@ -31,6 +31,7 @@
 #define PAGE COMAP_HEAP_PAGE_BYTES
 #define GROW_PAGES_MIN 16u    /* 1 MiB */
 #define GROW_PAGES_MAX 512u   /* 32 MiB */
+#define ADOPT_SEARCH_PAGES 4096u
 #define NO_PAGE UINT64_MAX
 
 /* Steps of at most a quarter; the last ones divide a page by 12 ... 2. */
@@ -46,6 +47,7 @@ struct comap__heap_cache {
 	uint32_t cursor[CLASS_COUNT];    /* the next block to look at */
 	uint64_t run_hint;               /* where a run has been freed or found last */
 	uint64_t search_hint;            /* where the last search for a class page ended */
+	uint64_t form_hint;              /* ... and for a free page to make one of */
 };
 
 /* --- words ------------------------------------------------------------------------------------------ */
@@ -267,38 +269,6 @@ static bool claim_run(struct comap *region, uint64_t token, uint64_t head, uint6
 	return true;
 }
 
-static uint64_t search_run(struct comap *region, struct comap__row *row, uint64_t count)
-{
-	uint64_t limit = committed_pages(region), next;
-	uint64_t hint = row->cache->run_hint;
-
-	if (hint < limit && count <= limit - hint && claim_run(region, row->token, hint, count, &next))
-		return hint;
-	for (uint64_t head = 0; count <= limit && head <= limit - count; head = next)
-		if (claim_run(region, row->token, head, count, &next))
-			return head;
-	return NO_PAGE;
-}
-
-static int alloc_run(struct comap *region, struct comap__row *row, size_t size_bytes,
-                     struct comap_ref *ret_ref)
-{
-	uint64_t count = (size_bytes + PAGE - 1) / PAGE, head;
-	int code;
-
-	for (;;) {
-		head = search_run(region, row, count);
-		if (head != NO_PAGE)
-			break;
-		code = grow_by(region, count);
-		if (code)
-			return code;
-	}
-	row->cache->run_hint = head + count;
-	*ret_ref = (struct comap_ref){ page_offset(region, head) };
-	return 0;
-}
-
 /* --- class pages ------------------------------------------------------------------------------------------ */
 
 /* FREE -> FORMING -> CLASS: the states are zeroed under FORMING, where nobody looks at them. */
@@ -341,20 +311,29 @@ static bool adopt_page(struct comap *region, uint64_t token, struct comap_page_s
 	return comap_u64_cas_acq_rel(&desc->word, word, page_word(COMAP_PAGE_CLASS, token));
 }
 
+/* A page of the class with free blocks, from the hint on; else a page fresh or freed. The first
+ * search is bounded, so that its cost does not grow with the heap. */
 static uint64_t find_page(struct comap *region, struct comap__row *row, uint32_t block_bytes)
 {
 	struct comap_page_shm *pages = comap__pages(region);
+	struct comap__heap_cache *cache = row->cache;
 	uint64_t limit = committed_pages(region);
-	uint64_t start = row->cache->search_hint < limit ? row->cache->search_hint : 0;
+	uint64_t start = cache->search_hint < limit ? cache->search_hint : 0;
 
+	for (uint64_t i = 0; i < limit && i < ADOPT_SEARCH_PAGES; i++) {
+		uint64_t page = start + i < limit ? start + i : start + i - limit;
+
+		cache->search_hint = page;
+		if (adopt_page(region, row->token, &pages[page], block_bytes))
+			return page;
+	}
+	start = cache->form_hint < limit ? cache->form_hint : 0;
 	for (uint64_t i = 0; i < limit; i++) {
 		uint64_t page = start + i < limit ? start + i : start + i - limit;
 
-		if (adopt_page(region, row->token, &pages[page], block_bytes) ||
-		    form_page(region, row->token, page, block_bytes)) {
-			row->cache->search_hint = page;
+		cache->form_hint = page;
+		if (form_page(region, row->token, page, block_bytes))
 			return page;
-		}
 	}
 	return NO_PAGE;
 }
@@ -378,6 +357,68 @@ static void leave_page(struct comap *region, uint64_t token, uint64_t page)
 	/* [edge page.word] rel */
 	comap_u64_cas_acq_rel(&desc->word, page_word(COMAP_PAGE_CLASS, token),
 	                      free_count == count ? COMAP_PAGE_FREE : page_word(COMAP_PAGE_CLASS, 0));
+}
+
+/* Class pages of nobody in which everything is free become free pages. True where some did. */
+static bool recycle_pages(struct comap *region, uint64_t token)
+{
+	struct comap_page_shm *pages = comap__pages(region);
+	uint64_t limit = committed_pages(region);
+	bool any = false;
+
+	for (uint64_t page = 0; page < limit; page++) {
+		uint32_t count = page_block_count(&pages[page]);
+
+		if (word_kind(comap_u64_load_relaxed(&pages[page].word)) != COMAP_PAGE_CLASS || /* relaxed: a hint */
+		    word_rest(comap_u64_load_relaxed(&pages[page].word)) == token ||
+		    comap_u32_load_relaxed(&pages[page].free_hint) < count || /* relaxed: a hint */
+		    !adopt_page(region, token, &pages[page], pages[page].block_bytes.v))
+			continue;
+		leave_page(region, token, page);
+		any |= comap_u64_load_relaxed(&pages[page].word) == COMAP_PAGE_FREE; /* relaxed: a look */
+	}
+	return any;
+}
+
+/* More pages to look at: of what the dead left on their rings, of empty class pages, and only then
+ * new ones from the file system. */
+static int find_room(struct comap *region, struct comap__row *row, uint64_t count)
+{
+	if (comap__rings_adopt(region) > 0 || recycle_pages(region, row->token))
+		return 0;
+	return grow_by(region, count);
+}
+
+static uint64_t search_run(struct comap *region, struct comap__row *row, uint64_t count)
+{
+	uint64_t limit = committed_pages(region), next;
+	uint64_t hint = row->cache->run_hint;
+
+	if (hint < limit && count <= limit - hint && claim_run(region, row->token, hint, count, &next))
+		return hint;
+	for (uint64_t head = 0; count <= limit && head <= limit - count; head = next)
+		if (claim_run(region, row->token, head, count, &next))
+			return head;
+	return NO_PAGE;
+}
+
+static int alloc_run(struct comap *region, struct comap__row *row, size_t size_bytes,
+                     struct comap_ref *ret_ref)
+{
+	uint64_t count = (size_bytes + PAGE - 1) / PAGE, head;
+	int code;
+
+	for (;;) {
+		head = search_run(region, row, count);
+		if (head != NO_PAGE)
+			break;
+		code = find_room(region, row, count);
+		if (code)
+			return code;
+	}
+	row->cache->run_hint = head + count;
+	*ret_ref = (struct comap_ref){ page_offset(region, head) };
+	return 0;
 }
 
 /* The next FREE block from the cursor on. Only the page's owner takes blocks from it; freeing by
@@ -423,7 +464,7 @@ static int alloc_small(struct comap *region, struct comap__row *row, uint32_t cl
 		}
 		page = find_page(region, row, block_bytes);
 		if (page == NO_PAGE) {
-			code = grow_by(region, 1);
+			code = find_room(region, row, 1);
 			if (code)
 				return code;
 			continue;
