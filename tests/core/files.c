@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "files.h"
 
+#include <comap/guard.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -20,6 +22,12 @@ void files_skip(const char *reason)
 	printf("SKIPPED: %s\n", reason);
 	fflush(stdout);
 	exit(FILES_SKIP);
+}
+
+void files_guard(void)
+{
+	if (comap_guard_check() == -EBUSY)
+		MUST(comap_guard_reinstall() == 0);
 }
 
 unsigned char files_pattern(uint64_t offset_bytes)

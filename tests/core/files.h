@@ -23,6 +23,10 @@ bool files_equal(const char *path, uint64_t offset_bytes, const void *bytes, siz
 /* The first byte of the range that differs from the pattern, or `size_bytes`. */
 uint64_t files_first_wrong(const void *bytes, uint64_t offset_bytes, uint64_t size_bytes);
 
+/* cmocka takes SIGBUS for itself before each test: gives it back to the guard, where it is used. To be
+ * called after the first guarded mapping of a test. In roles that handle SIGBUS themselves: nothing. */
+void files_guard(void);
+
 /* Ends the test program as skipped, with the reason. */
 void files_skip(const char *reason) __attribute__((noreturn));
 
