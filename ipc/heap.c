@@ -19,205 +19,28 @@
 
 #include "error.h"
 #include "fault.h"
+#include "heap_page.h"
 #include "rcu.h"
 #include "seat.h"
 #include "thread.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define PAGE COMAP_HEAP_PAGE_BYTES
-#define GROW_PAGES_MIN 16u    /* 1 MiB */
-#define GROW_PAGES_MAX 512u   /* 32 MiB */
 #define ADOPT_SEARCH_PAGES 4096u
 #define NO_PAGE UINT64_MAX
 
-/* Steps of at most a quarter; the last ones divide a page by 12 ... 2. */
-static const uint32_t class_bytes[] = {
-	64, 128, 192, 256, 320, 384, 448, 512, 640, 768, 896, 1024, 1280, 1536, 1792, 2048, 2560, 3072,
-	3584, 4032, 5440, 6528, 8128, 10880, 13056, 16320, 21824, 32704,
-};
-#define CLASS_COUNT (sizeof class_bytes / sizeof class_bytes[0])
 
 /* A thread's own view of where to allocate. Process memory; only hints, nothing is lost with it. */
 struct comap__heap_cache {
-	uint64_t page[CLASS_COUNT];      /* page + 1 that it allocates from, 0: none */
-	uint32_t cursor[CLASS_COUNT];    /* the next block to look at */
+	uint64_t page[COMAP_HEAP_CLASS_COUNT];      /* page + 1 that it allocates from, 0: none */
+	uint32_t cursor[COMAP_HEAP_CLASS_COUNT];    /* the next block to look at */
 	uint64_t run_hint;               /* where a run has been freed or found last */
 	uint64_t search_hint;            /* where the last search for a class page ended */
 	uint64_t form_hint;              /* ... and for a free page to make one of */
 };
-
-/* --- words ------------------------------------------------------------------------------------------ */
-
-static uint64_t page_word(enum comap_page_kind kind, uint64_t rest) { return rest << 4 | kind; }
-static enum comap_page_kind word_kind(uint64_t word) { return (enum comap_page_kind)(word & 15); }
-static uint64_t word_rest(uint64_t word) { return word >> 4; }
-static uint64_t block_word(enum comap_block_state state, uint64_t rest) { return rest << 4 | state; }
-
-static uint64_t committed_pages(const struct comap *region)
-{
-	/* [edge region.committed] acq: these pages and their descriptors have space */
-	uint64_t bytes = comap_u64_load_acquire(&region->control->heap_committed_bytes);
-
-	return (bytes < region->identity->heap_max_bytes ? bytes : region->identity->heap_max_bytes) / PAGE;
-}
-
-static uint64_t page_offset(const struct comap *region, uint64_t page)
-{
-	return region->identity->heap_offset_bytes + page * PAGE;
-}
-
-/* --- geometry of a class page ------------------------------------------------------------------------ */
-
-static uint32_t class_of(size_t size_bytes)
-{
-	uint32_t index = 0;
-
-	while (index < CLASS_COUNT && class_bytes[index] < size_bytes)
-		index++;
-	return index;
-}
-
-static uint32_t states_bytes(uint32_t count)
-{
-	return (count * 8 + COMAP_BLOCK_ALIGN_BYTES - 1) / COMAP_BLOCK_ALIGN_BYTES * COMAP_BLOCK_ALIGN_BYTES;
-}
-
-static uint32_t blocks_per_page(uint32_t block_bytes)
-{
-	uint32_t count = PAGE / (block_bytes + 8);
-
-	while (states_bytes(count) + count * block_bytes > PAGE)
-		count--;
-	return count;
-}
-
-/* Descriptors are words of a file: a size that is no class's counts as no blocks. */
-static uint32_t page_block_count(const struct comap_page_shm *desc)
-{
-	uint32_t block_bytes = comap_u32_load_relaxed(&desc->block_bytes); /* relaxed: fixed while CLASS */
-	uint32_t index = class_of(block_bytes);
-
-	return index < CLASS_COUNT && class_bytes[index] == block_bytes ? blocks_per_page(block_bytes) : 0;
-}
-
-static struct comap_u64 *page_states(const struct comap *region, uint64_t page)
-{
-	const char *base = comap_u32_load_acquire(&region->heap_writable) /* [edge heap.writable] acq */
-		? region->writable : region->view;
-
-	return (struct comap_u64 *)(uintptr_t)(base + page_offset(region, page));
-}
-
-static struct comap_ref block_ref(const struct comap *region, uint64_t page, uint32_t count,
-                                  uint32_t block_bytes, uint32_t index)
-{
-	return (struct comap_ref){
-		page_offset(region, page) + states_bytes(count) + (uint64_t)index * block_bytes
-	};
-}
-
-/* --- from a ref to its block -------------------------------------------------------------------------- */
-
-struct place {
-	uint64_t page;
-	struct comap_u64 *state;
-	size_t size_bytes;
-	bool run;
-};
-
-static bool locate(const struct comap *region, struct comap_ref ref, struct place *place)
-{
-	uint64_t heap = region->identity->heap_offset_bytes;
-	struct comap_page_shm *desc;
-	uint64_t word, inside, first;
-	uint32_t count;
-
-	if (ref.offset_bytes < heap || (ref.offset_bytes - heap) / PAGE >= committed_pages(region))
-		return false;
-	place->page = (ref.offset_bytes - heap) / PAGE;
-	inside = (ref.offset_bytes - heap) % PAGE;
-	desc = &comap__pages(region)[place->page];
-	word = comap_u64_load_acquire(&desc->word); /* [edge page.word] acq: the rest of it is filled in */
-	if (word_kind(word) == COMAP_PAGE_RUN && inside == 0) {
-		place->run = true;
-		place->state = &desc->state;
-		place->size_bytes = word_rest(word) * PAGE;
-		return true;
-	}
-	count = word_kind(word) == COMAP_PAGE_CLASS ? page_block_count(desc) : 0;
-	first = states_bytes(count);
-	if (count == 0 || inside < first || (inside - first) % desc->block_bytes.v != 0 ||
-	    (inside - first) / desc->block_bytes.v >= count)
-		return false;
-	place->run = false;
-	place->size_bytes = desc->block_bytes.v;
-	place->state = &page_states(region, place->page)[(inside - first) / desc->block_bytes.v];
-	return true;
-}
-
-struct comap_u64 *comap__block_state(const struct comap *region, struct comap_ref ref)
-{
-	struct place place;
-
-	return locate(region, ref, &place) ? place.state : NULL;
-}
-
-size_t comap__block_bytes(const struct comap *region, struct comap_ref ref)
-{
-	struct place place;
-
-	return locate(region, ref, &place) ? place.size_bytes : 0;
-}
-
-/* --- growth --------------------------------------------------------------------------------------------- */
-
-/* Commit point: the atomic maximum. Before it the space is there and nobody knows; that is no loss,
- * the next to grow allocates it again, which changes nothing. */
-static int grow_to(struct comap *region, uint64_t end_page)
-{
-	const struct comap_identity_shm *identity = region->identity;
-	uint64_t begin_page = committed_pages(region);
-	int code;
-
-	if (end_page <= begin_page)
-		return 0;
-	code = comap__region_allocate(region, identity->pages_offset_bytes +
-	                              begin_page * sizeof(struct comap_page_shm),
-	                              (end_page - begin_page) * sizeof(struct comap_page_shm));
-	if (!code)
-		code = comap__region_allocate(region, page_offset(region, begin_page),
-		                              (end_page - begin_page) * PAGE);
-	COMAP_FAULT("grow.allocated");
-	if (!code)
-		/* [edge region.committed] rel: space before the mark */
-		comap_u64_max_acq_rel(&region->control->heap_committed_bytes, end_page * PAGE);
-	return code;
-}
-
-/* Room for `count` more pages at the end; a little more than asked where that can be had. */
-static int grow_by(struct comap *region, uint64_t count)
-{
-	uint64_t begin = committed_pages(region);
-	uint64_t max = region->identity->heap_max_bytes / PAGE;
-	uint64_t step = begin / 8 < GROW_PAGES_MIN ? GROW_PAGES_MIN :
-	                begin / 8 > GROW_PAGES_MAX ? GROW_PAGES_MAX : begin / 8;
-	int code;
-
-	if (count > max - begin)
-		return comap__fail(COMAP_CAUSE_NO_SPACE, "%s is full: all %llu bytes of its maximum are in use; "
-		                   "create it with a larger one (comap create --max)", region->path,
-		                   (unsigned long long)region->identity->heap_max_bytes);
-	if (step < count)
-		step = count;
-	if (step > max - begin)
-		step = max - begin;
-	code = grow_to(region, begin + step);
-	return code && step > count ? grow_to(region, begin + count) : code;
-}
 
 /* --- runs ------------------------------------------------------------------------------------------------ */
 
@@ -226,8 +49,8 @@ static int grow_by(struct comap *region, uint64_t count)
 static void release_run(struct comap *region, uint64_t head)
 {
 	struct comap_page_shm *pages = comap__pages(region);
-	uint64_t end = head + 1, limit = committed_pages(region);
-	uint64_t tail = page_word(COMAP_PAGE_TAIL, head);
+	uint64_t end = head + 1, limit = comap__heap_committed_pages(region);
+	uint64_t tail = comap__page_word(COMAP_PAGE_TAIL, head);
 
 	while (end < limit && comap_u64_load_relaxed(&pages[end].word) == tail) /* relaxed: ours */
 		end++;
@@ -246,7 +69,7 @@ static bool claim_run(struct comap *region, uint64_t token, uint64_t head, uint6
                       uint64_t *ret_next)
 {
 	struct comap_page_shm *pages = comap__pages(region);
-	uint64_t claimed = page_word(COMAP_PAGE_CLAIMED, token);
+	uint64_t claimed = comap__page_word(COMAP_PAGE_CLAIMED, token);
 
 	for (uint64_t i = head; i < head + count; i++)
 		if (comap_u64_load_relaxed(&pages[i].word) != COMAP_PAGE_FREE) { /* relaxed: CAS decides */
@@ -259,12 +82,12 @@ static bool claim_run(struct comap *region, uint64_t token, uint64_t head, uint6
 		return false;
 	COMAP_FAULT("run.claimed");
 	for (uint64_t i = head + 1; i < head + count; i++)
-		if (!comap_u64_cas_acq_rel(&pages[i].word, COMAP_PAGE_FREE, page_word(COMAP_PAGE_TAIL, head))) {
+		if (!comap_u64_cas_acq_rel(&pages[i].word, COMAP_PAGE_FREE, comap__page_word(COMAP_PAGE_TAIL, head))) {
 			release_run(region, head);
 			return false;
 		}
-	comap_u64_store_relaxed(&pages[head].state, block_word(COMAP_BLOCK_PRIVATE, token)); /* relaxed: before the release */
-	comap_u64_store_release(&pages[head].word, page_word(COMAP_PAGE_RUN, count)); /* [edge page.word] rel */
+	comap_u64_store_relaxed(&pages[head].state, comap__block_word(COMAP_BLOCK_PRIVATE, token)); /* relaxed: before the release */
+	comap_u64_store_release(&pages[head].word, comap__page_word(COMAP_PAGE_RUN, count)); /* [edge page.word] rel */
 	COMAP_FAULT("run.owned");
 	return true;
 }
@@ -275,20 +98,20 @@ static bool claim_run(struct comap *region, uint64_t token, uint64_t head, uint6
 static bool form_page(struct comap *region, uint64_t token, uint64_t page, uint32_t block_bytes)
 {
 	struct comap_page_shm *desc = &comap__pages(region)[page];
-	uint32_t count = blocks_per_page(block_bytes);
+	uint32_t count = comap__blocks_per_page(block_bytes);
 
 	if (comap_u64_load_relaxed(&desc->word) != COMAP_PAGE_FREE || /* relaxed: CAS decides */
 	    /* [edge page.word] acq: who freed the page is done with it */
-	    !comap_u64_cas_acq_rel(&desc->word, COMAP_PAGE_FREE, page_word(COMAP_PAGE_FORMING, token)))
+	    !comap_u64_cas_acq_rel(&desc->word, COMAP_PAGE_FREE, comap__page_word(COMAP_PAGE_FORMING, token)))
 		return false;
 	COMAP_FAULT("page.forming");
 	/* [edge reuse.horizon] rel: the horizon, seen by us when the page was freed, before new bytes */
 	comap_fence_release();
-	memset(page_states(region, page), 0, states_bytes(count));
+	memset(comap__page_states(region, page), 0, comap__states_bytes(count));
 	comap_u32_store_relaxed(&desc->block_bytes, block_bytes); /* relaxed: before the release */
 	comap_u32_store_relaxed(&desc->block_count, count);
 	comap_u32_store_relaxed(&desc->free_hint, count);
-	comap_u64_store_release(&desc->word, page_word(COMAP_PAGE_CLASS, token)); /* [edge page.word] rel */
+	comap_u64_store_release(&desc->word, comap__page_word(COMAP_PAGE_CLASS, token)); /* [edge page.word] rel */
 	return true;
 }
 
@@ -298,17 +121,17 @@ static bool adopt_page(struct comap *region, uint64_t token, struct comap_page_s
                        uint32_t block_bytes)
 {
 	uint64_t word = comap_u64_load_relaxed(&desc->word); /* relaxed: CAS decides */
-	uint32_t count = blocks_per_page(block_bytes);
+	uint32_t count = comap__blocks_per_page(block_bytes);
 
-	if (word_kind(word) != COMAP_PAGE_CLASS || desc->block_bytes.v != block_bytes ||
+	if (comap__page_kind(word) != COMAP_PAGE_CLASS || desc->block_bytes.v != block_bytes ||
 	    comap_u32_load_relaxed(&desc->free_hint) < (count + 7) / 8) /* relaxed: a hint */
 		return false;
-	if (word_rest(word) == token)
+	if (comap__word_rest(word) == token)
 		return true;
-	if (word_rest(word) != 0 && comap__thread_seat(region, word_rest(word)) != 0)
+	if (comap__word_rest(word) != 0 && comap__thread_seat(region, comap__word_rest(word)) != 0)
 		return false;
 	/* [edge page.word] acq: who gave it up is done with it */
-	return comap_u64_cas_acq_rel(&desc->word, word, page_word(COMAP_PAGE_CLASS, token));
+	return comap_u64_cas_acq_rel(&desc->word, word, comap__page_word(COMAP_PAGE_CLASS, token));
 }
 
 /* A page of the class with free blocks, from the hint on; else a page fresh or freed. The first
@@ -317,7 +140,7 @@ static uint64_t find_page(struct comap *region, struct comap__row *row, uint32_t
 {
 	struct comap_page_shm *pages = comap__pages(region);
 	struct comap__heap_cache *cache = row->cache;
-	uint64_t limit = committed_pages(region);
+	uint64_t limit = comap__heap_committed_pages(region);
 	uint64_t start = cache->search_hint < limit ? cache->search_hint : 0;
 
 	for (uint64_t i = 0; i < limit && i < ADOPT_SEARCH_PAGES; i++) {
@@ -343,34 +166,34 @@ static uint64_t find_page(struct comap *region, struct comap__row *row, uint32_t
 static void leave_page(struct comap *region, uint64_t token, uint64_t page)
 {
 	struct comap_page_shm *desc = &comap__pages(region)[page];
-	struct comap_u64 *states = page_states(region, page);
-	uint32_t count = page_block_count(desc), free_count = 0;
+	struct comap_u64 *states = comap__page_states(region, page);
+	uint32_t count = comap__page_block_count(desc), free_count = 0;
 
 	for (uint32_t i = 0; i < count; i++) {
 		uint64_t word = comap_u64_load_acquire(&states[i]); /* [edge block.state] acq: it is over */
 
-		if (word == block_word(COMAP_BLOCK_PRIVATE, token))
+		if (word == comap__block_word(COMAP_BLOCK_PRIVATE, token))
 			return;
 		free_count += word == COMAP_BLOCK_FREE;
 	}
 	comap_u32_store_relaxed(&desc->free_hint, free_count); /* relaxed: a hint, set right */
 	/* [edge page.word] rel */
-	comap_u64_cas_acq_rel(&desc->word, page_word(COMAP_PAGE_CLASS, token),
-	                      free_count == count ? COMAP_PAGE_FREE : page_word(COMAP_PAGE_CLASS, 0));
+	comap_u64_cas_acq_rel(&desc->word, comap__page_word(COMAP_PAGE_CLASS, token),
+	                      free_count == count ? COMAP_PAGE_FREE : comap__page_word(COMAP_PAGE_CLASS, 0));
 }
 
 /* Class pages of nobody in which everything is free become free pages. True where some did. */
 static bool recycle_pages(struct comap *region, uint64_t token)
 {
 	struct comap_page_shm *pages = comap__pages(region);
-	uint64_t limit = committed_pages(region);
+	uint64_t limit = comap__heap_committed_pages(region);
 	bool any = false;
 
 	for (uint64_t page = 0; page < limit; page++) {
-		uint32_t count = page_block_count(&pages[page]);
+		uint32_t count = comap__page_block_count(&pages[page]);
 
-		if (word_kind(comap_u64_load_relaxed(&pages[page].word)) != COMAP_PAGE_CLASS || /* relaxed: a hint */
-		    word_rest(comap_u64_load_relaxed(&pages[page].word)) == token ||
+		if (comap__page_kind(comap_u64_load_relaxed(&pages[page].word)) != COMAP_PAGE_CLASS || /* relaxed: a hint */
+		    comap__word_rest(comap_u64_load_relaxed(&pages[page].word)) == token ||
 		    comap_u32_load_relaxed(&pages[page].free_hint) < count || /* relaxed: a hint */
 		    !adopt_page(region, token, &pages[page], pages[page].block_bytes.v))
 			continue;
@@ -386,12 +209,12 @@ static int find_room(struct comap *region, struct comap__row *row, uint64_t coun
 {
 	if (comap__rings_adopt(region) > 0 || recycle_pages(region, row->token))
 		return 0;
-	return grow_by(region, count);
+	return comap__heap_grow(region, count);
 }
 
 static uint64_t search_run(struct comap *region, struct comap__row *row, uint64_t count)
 {
-	uint64_t limit = committed_pages(region), next;
+	uint64_t limit = comap__heap_committed_pages(region), next;
 	uint64_t hint = row->cache->run_hint;
 
 	if (hint < limit && count <= limit - hint && claim_run(region, row->token, hint, count, &next))
@@ -417,7 +240,7 @@ static int alloc_run(struct comap *region, struct comap__row *row, size_t size_b
 			return code;
 	}
 	row->cache->run_hint = head + count;
-	*ret_ref = (struct comap_ref){ page_offset(region, head) };
+	*ret_ref = (struct comap_ref){ comap__page_offset(region, head) };
 	return 0;
 }
 
@@ -427,15 +250,15 @@ static bool take_block(struct comap *region, struct comap__row *row, uint64_t pa
                        uint32_t *ret_index)
 {
 	struct comap_page_shm *desc = &comap__pages(region)[page];
-	struct comap_u64 *states = page_states(region, page);
-	uint32_t count = page_block_count(desc);
+	struct comap_u64 *states = comap__page_states(region, page);
+	uint32_t count = comap__page_block_count(desc);
 
 	for (uint32_t i = *cursor; i < count; i++) {
 		if (comap_u64_load_relaxed(&states[i]) != COMAP_BLOCK_FREE) /* relaxed: CAS decides */
 			continue;
 		/* [edge block.state] acq: who freed it is done with it, and the horizon is seen */
 		if (!comap_u64_cas_acquire(&states[i], COMAP_BLOCK_FREE,
-		                           block_word(COMAP_BLOCK_PRIVATE, row->token)))
+		                           comap__block_word(COMAP_BLOCK_PRIVATE, row->token)))
 			continue;
 		COMAP_FAULT("block.private");
 		comap_u32_sub_relaxed(&desc->free_hint, 1); /* relaxed: a hint */
@@ -450,7 +273,7 @@ static int alloc_small(struct comap *region, struct comap__row *row, uint32_t cl
                        struct comap_ref *ret_ref)
 {
 	struct comap__heap_cache *cache = row->cache;
-	uint32_t block_bytes = class_bytes[class], index;
+	uint32_t block_bytes = comap__class_bytes(class), index;
 	uint64_t page;
 	int code;
 
@@ -472,7 +295,7 @@ static int alloc_small(struct comap *region, struct comap__row *row, uint32_t cl
 		cache->page[class] = page + 1;
 		cache->cursor[class] = 0;
 	}
-	*ret_ref = block_ref(region, page, blocks_per_page(block_bytes), block_bytes, index);
+	*ret_ref = comap__page_block(region, page, block_bytes, index);
 	return 0;
 }
 
@@ -481,9 +304,9 @@ static int alloc_small(struct comap *region, struct comap__row *row, uint32_t cl
 static int alloc_once(struct comap *region, struct comap__row *row, size_t size_bytes,
                       struct comap_ref *ret_ref)
 {
-	uint32_t class = class_of(size_bytes);
+	uint32_t class = comap__class_of(size_bytes);
 
-	return class < CLASS_COUNT ? alloc_small(region, row, class, ret_ref)
+	return class < COMAP_HEAP_CLASS_COUNT ? alloc_small(region, row, class, ret_ref)
 	                           : alloc_run(region, row, size_bytes, ret_ref);
 }
 
@@ -529,9 +352,9 @@ int comap__block_alloc(struct comap *region, struct comap__row *row, size_t size
 void comap__block_free(struct comap *region, uint64_t token, struct comap_ref ref, uint64_t from)
 {
 	struct comap_page_shm *desc;
-	struct place place;
+	struct comap__place place;
 
-	if (!locate(region, ref, &place))
+	if (!comap__block_locate(region, ref, &place))
 		return;
 	desc = &comap__pages(region)[place.page];
 	if (!place.run) {
@@ -541,16 +364,16 @@ void comap__block_free(struct comap *region, uint64_t token, struct comap_ref re
 		return;
 	}
 	/* [edge block.state] both: one of two frees the run */
-	if (!comap_u64_cas_acq_rel(place.state, from, block_word(COMAP_BLOCK_FREEING, token)))
+	if (!comap_u64_cas_acq_rel(place.state, from, comap__block_word(COMAP_BLOCK_FREEING, token)))
 		return;
 	COMAP_FAULT("run.freeing");
-	comap_u64_store_release(&desc->word, page_word(COMAP_PAGE_CLAIMED, token)); /* [edge page.word] rel */
+	comap_u64_store_release(&desc->word, comap__page_word(COMAP_PAGE_CLAIMED, token)); /* [edge page.word] rel */
 	release_run(region, place.page);
 }
 
 void comap__block_abandon(struct comap *region, struct comap__row *row, struct comap_ref ref)
 {
-	comap__block_free(region, row->token, ref, block_word(COMAP_BLOCK_PRIVATE, row->token));
+	comap__block_free(region, row->token, ref, comap__block_word(COMAP_BLOCK_PRIVATE, row->token));
 }
 
 /* --- after a death ------------------------------------------------------------------------------------------- */
@@ -563,15 +386,15 @@ static bool is_dead_token(struct comap *region, uint64_t token, uint32_t seat, u
 static void sweep_class_page(struct comap *region, uint64_t page, uint32_t seat, uint64_t generation)
 {
 	struct comap_page_shm *desc = &comap__pages(region)[page];
-	struct comap_u64 *states = page_states(region, page);
+	struct comap_u64 *states = comap__page_states(region, page);
 	uint64_t word = comap_u64_load_relaxed(&desc->word); /* relaxed: the owner is dead */
-	uint32_t count = page_block_count(desc), free_count = 0;
+	uint32_t count = comap__page_block_count(desc), free_count = 0;
 
 	for (uint32_t i = 0; i < count; i++) {
 		uint64_t state = comap_u64_load_relaxed(&states[i]); /* relaxed: CAS decides */
 
 		if ((state & 15) == COMAP_BLOCK_PRIVATE &&
-		    is_dead_token(region, word_rest(state), seat, generation) &&
+		    is_dead_token(region, comap__word_rest(state), seat, generation) &&
 		    comap_u64_cas_acq_rel(&states[i], state, COMAP_BLOCK_FREE)) { /* [edge block.state] rel */
 			comap_u64_add_relaxed(&region->control->adopted_blocks, 1); /* relaxed: a counter */
 			state = COMAP_BLOCK_FREE;
@@ -579,7 +402,7 @@ static void sweep_class_page(struct comap *region, uint64_t page, uint32_t seat,
 		free_count += state == COMAP_BLOCK_FREE;
 	}
 	comap_u32_store_relaxed(&desc->free_hint, free_count); /* relaxed: a hint, set right */
-	comap_u64_cas_acq_rel(&desc->word, word, page_word(COMAP_PAGE_CLASS, 0)); /* [edge page.word] rel */
+	comap_u64_cas_acq_rel(&desc->word, word, comap__page_word(COMAP_PAGE_CLASS, 0)); /* [edge page.word] rel */
 }
 
 /* What the dead one's words say, and what is done:
@@ -594,127 +417,29 @@ static void sweep_class_page(struct comap *region, uint64_t page, uint32_t seat,
 void comap__heap_sweep(struct comap *region, uint32_t seat, uint64_t generation)
 {
 	struct comap_page_shm *pages = comap__pages(region);
-	uint64_t limit = committed_pages(region);
+	uint64_t limit = comap__heap_committed_pages(region);
 
 	for (uint64_t page = 0; page < limit; page++) {
 		uint64_t word = comap_u64_load_acquire(&pages[page].word); /* [edge page.word] acq */
 		uint64_t state = comap_u64_load_relaxed(&pages[page].state); /* relaxed: after the word */
-		uint64_t token = word_rest(word_kind(word) == COMAP_PAGE_RUN ? state : word);
-		bool unsettled_run = word_kind(word) == COMAP_PAGE_RUN &&
+		uint64_t token = comap__word_rest(comap__page_kind(word) == COMAP_PAGE_RUN ? state : word);
+		bool unsettled_run = comap__page_kind(word) == COMAP_PAGE_RUN &&
 		                     ((state & 15) == COMAP_BLOCK_PRIVATE ||
 		                      (state & 15) == COMAP_BLOCK_FREEING);
 
-		if (word_kind(word) == COMAP_PAGE_FREE || word_kind(word) == COMAP_PAGE_TAIL ||
-		    (word_kind(word) == COMAP_PAGE_RUN && !unsettled_run) ||
+		if (comap__page_kind(word) == COMAP_PAGE_FREE || comap__page_kind(word) == COMAP_PAGE_TAIL ||
+		    (comap__page_kind(word) == COMAP_PAGE_RUN && !unsettled_run) ||
 		    !is_dead_token(region, token, seat, generation))
 			continue;
-		if (word_kind(word) == COMAP_PAGE_FORMING) {
+		if (comap__page_kind(word) == COMAP_PAGE_FORMING) {
 			comap_u64_cas_acq_rel(&pages[page].word, word, COMAP_PAGE_FREE); /* [edge page.word] rel */
-		} else if (word_kind(word) == COMAP_PAGE_CLASS) {
+		} else if (comap__page_kind(word) == COMAP_PAGE_CLASS) {
 			sweep_class_page(region, page, seat, generation);
 		} else {
 			/* [edge page.word] rel: the same word again where it was CLAIMED already */
-			comap_u64_store_release(&pages[page].word, page_word(COMAP_PAGE_CLAIMED, token));
+			comap_u64_store_release(&pages[page].word, comap__page_word(COMAP_PAGE_CLAIMED, token));
 			release_run(region, page);
 			comap_u64_add_relaxed(&region->control->adopted_blocks, 1); /* relaxed: a counter */
 		}
 	}
-}
-
-/* --- the checker ----------------------------------------------------------------------------------------------- */
-
-struct walk {
-	const struct comap *region;
-	struct comap__heap_census *census;
-	comap__block_visitor *visit;
-	void *context;
-};
-
-static void flaw(struct comap__heap_census *census, const char *what, uint64_t page, uint64_t word)
-{
-	if (census->flaws++ == 0)
-		snprintf(census->first_flaw, sizeof census->first_flaw, "page %llu: %s (word %llx)",
-		         (unsigned long long)page, what, (unsigned long long)word);
-}
-
-static void count_block(struct walk *walk, uint64_t page, struct comap_ref ref, uint64_t state,
-                        size_t size_bytes)
-{
-	struct comap__heap_census *census = walk->census;
-
-	switch (state & 15) {
-	case COMAP_BLOCK_FREE: census->blocks_free++; return;
-	case COMAP_BLOCK_PRIVATE: census->blocks_private++; break;
-	case COMAP_BLOCK_PUBLISHED: census->blocks_published++; break;
-	case COMAP_BLOCK_RETIRED: census->blocks_retired++; break;
-	case COMAP_BLOCK_FREEING: census->blocks_freeing++; break;
-	default: flaw(census, "a block has no known state", page, state); return;
-	}
-	if (((state & 15) == COMAP_BLOCK_PRIVATE || (state & 15) == COMAP_BLOCK_FREEING) &&
-	    comap__thread_seat(walk->region, word_rest(state)) == 0)
-		flaw(census, "a block belongs to a thread that has ended", page, state);
-	if (walk->visit)
-		walk->visit(walk->context, ref, state, size_bytes);
-}
-
-/* Returns the page after the run or page. */
-static uint64_t check_page(struct walk *walk, uint64_t page, uint64_t limit)
-{
-	const struct comap_page_shm *pages = comap__pages(walk->region);
-	uint64_t word = comap_u64_load_acquire(&pages[page].word); /* [edge page.word] acq */
-	uint64_t length = word_rest(word);
-	uint32_t count;
-
-	switch (word_kind(word)) {
-	case COMAP_PAGE_FREE:
-		walk->census->pages_free++;
-		return page + 1;
-	case COMAP_PAGE_RUN:
-		if (length == 0 || length > limit - page) {
-			flaw(walk->census, "a run reaches past the heap", page, word);
-			return page + 1;
-		}
-		for (uint64_t i = 1; i < length; i++)
-			if (pages[page + i].word.v != page_word(COMAP_PAGE_TAIL, page))
-				flaw(walk->census, "a run has lost a page", page + i, pages[page + i].word.v);
-		walk->census->pages_in_runs += length;
-		count_block(walk, page, (struct comap_ref){ page_offset(walk->region, page) },
-		            pages[page].state.v, length * PAGE);
-		return page + length;
-	case COMAP_PAGE_CLASS:
-		count = page_block_count(&pages[page]);
-		if (count == 0)
-			flaw(walk->census, "a class page of an unknown size", page, pages[page].block_bytes.v);
-		for (uint32_t i = 0; i < count; i++)
-			count_block(walk, page, block_ref(walk->region, page, count, pages[page].block_bytes.v, i),
-			            page_states(walk->region, page)[i].v, pages[page].block_bytes.v);
-		walk->census->pages_of_classes++;
-		return page + 1;
-	case COMAP_PAGE_CLAIMED:
-	case COMAP_PAGE_FORMING:
-		walk->census->pages_in_transit++;
-		if (comap__thread_seat(walk->region, length) == 0)
-			flaw(walk->census, "a page belongs to a thread that has ended", page, word);
-		return page + 1;
-	case COMAP_PAGE_TAIL:
-		walk->census->pages_in_transit++;
-		if (length >= page || word_kind(pages[length].word.v) != COMAP_PAGE_CLAIMED)
-			flaw(walk->census, "a tail without a head", page, word);
-		return page + 1;
-	default:
-		flaw(walk->census, "a page of no known kind", page, word);
-		return page + 1;
-	}
-}
-
-void comap__heap_check(const struct comap *region, struct comap__heap_census *ret_census,
-                       comap__block_visitor *visit, void *context)
-{
-	struct walk walk = { region, ret_census, visit, context };
-	uint64_t limit = committed_pages(region);
-
-	memset(ret_census, 0, sizeof *ret_census);
-	ret_census->pages_committed = limit;
-	for (uint64_t page = 0; page < limit;)
-		page = check_page(&walk, page, limit);
 }
