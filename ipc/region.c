@@ -203,18 +203,22 @@ static int map_region(struct comap *region, int fd, const struct comap_identity_
 
 /* --- state of the file ------------------------------------------------------------------------- */
 
-static int check_committed(struct comap *region, const struct stat *st)
+static int check_committed(struct comap *region, int fd)
 {
-	/* [edge region.committed] acq: as in comap__at() */
+	/* [edge region.committed] acq: as in comap__at(). Before the length is asked for: the file may
+	 * be growing. */
 	uint64_t committed = comap_u64_load_acquire(&region->control->heap_committed_bytes);
+	struct stat st;
 
 	if (committed > region->identity->heap_max_bytes)
 		return comap__fail(COMAP_CAUSE_CORRUPT, "%s: says that %llu bytes of heap are in use, of at "
 		                   "most %llu", region->path, (unsigned long long)committed,
 		                   (unsigned long long)region->identity->heap_max_bytes);
-	if ((uint64_t)st->st_size < region->identity->heap_offset_bytes + committed)
+	if (fstat(fd, &st) != 0)
+		return comap__fail_errno(errno, "%s", region->path);
+	if ((uint64_t)st.st_size < region->identity->heap_offset_bytes + committed)
 		return comap__fail(COMAP_CAUSE_SHORT, "%s: %lld bytes, %llu are in use: the file was cut off",
-		                   region->path, (long long)st->st_size,
+		                   region->path, (long long)st.st_size,
 		                   (unsigned long long)(region->identity->heap_offset_bytes + committed));
 	return 0;
 }
@@ -350,7 +354,7 @@ static int open_existing(const char *path, const struct comap_options *options, 
 	region->inode = st.st_ino;
 	code = map_region(region, fd, &identity);
 	if (!code)
-		code = check_committed(region, &st);
+		code = check_committed(region, fd);
 	if (!code)
 		code = check_home(region, &st);
 	if (!code && !guest)

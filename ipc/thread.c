@@ -109,6 +109,7 @@ static void release_row(struct comap *region, struct comap__row *row)
 	/* relaxed: the thread is in no section any more that anybody should wait for */
 	comap_u64_store_relaxed(&thread->mark, 0);
 	comap__thread_release(region, thread);
+	free(row->cache);
 	memset(row, 0, sizeof *row);
 }
 
