@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Scan: every method, direction and buffer size sees the same bytes; and what may change, changes. */
 #include <comap/error.h>
+#include <comap/guard.h>
 #include <comap/mapping.h>
 #include <comap/pages.h>
 #include <comap/scan.h>
@@ -409,7 +410,7 @@ static void pipes(void **state)
 
 static void truncated_is_an_error(void **state)
 {
-	for (size_t m = 1; m < 2; m++) {
+	for (size_t m = 1; m < 3; m++) {
 		for (uint64_t cut = 100; cut <= 900000; cut += 899900) {
 			const char *path = files_make(PROC_SHM, "cut", 1000000);
 			struct comap_scan *scan = scan_open(path, COMAP_SCAN_OPTIONS(
@@ -419,6 +420,7 @@ static void truncated_is_an_error(void **state)
 			int code = comap_scan_chunk(scan, &span);
 
 			assert_int_equal(code, 0);
+			assert_int_equal(comap_guard_reinstall(), 0); /* cmocka takes SIGBUS for each test */
 			files_resize(path, cut);
 			while ((code = comap_scan_chunk(scan, &span)) == 0)
 				sum += comap_bytes_count(span.data, span.size_bytes, 0);
