@@ -9,6 +9,7 @@ packages=(
 	liburcu-dev libxxhash-dev                     # the library
 	libcmocka-dev                                 # the tests
 	libsmartcols-dev                              # tables and JSON of the command
+	jq scdoc                                      # to test its JSON; its manual page
 	libpcre2-dev                                  # regular expressions of the log analyzer
 	ieee-data                                     # the registry that the demo serves
 	gnuplot-nox                                   # its picture

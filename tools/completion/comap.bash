@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: MIT
+# Completion of comap(1) for bash: verbs, options, regions of the folder, values of the region.
+# tests/tools/test_help.sh compares the lists with what the command says.
+
+_comap_verbs="create info ls ps value pages unlink path version help"
+_comap_value_verbs="get put watch"
+
+declare -gA _comap_options=(
+	[create]="--max --mode --seats --threads --objects --fenced --if-missing --json"
+	[info]="--json --bytes"
+	[ls]="--names --json --bytes --no-headings"
+	[ps]="--json --no-headings"
+	["value get"]="--field --hex --raw --wait --timeout --json --no-headings"
+	["value put"]="--create --file --hex --json --owner"
+	["value watch"]="--count --after --timeout --hex --raw --wait --json"
+	[pages]="--no-frames --json --bytes --no-headings"
+	[unlink]="--if-there"
+	[path]="--json"
+	[version]="--json"
+	[help]=""
+)
+
+_comap_reply() { # CURRENT WORD ...
+	mapfile -t COMPREPLY < <(compgen -W "${*:2}" -- "$1")
+}
+
+# Names of regions, or files where the word looks like a path.
+_comap_region() { # COMMAND CURRENT
+	if [[ $2 == */* ]]; then
+		compopt -o filenames 2>/dev/null
+		mapfile -t COMPREPLY < <(compgen -f -- "$2")
+	else
+		_comap_reply "$2" "$("$1" ls --names 2>/dev/null)"
+	fi
+}
+
+_comap() {
+	local command=${COMP_WORDS[0]} current=${COMP_WORDS[COMP_CWORD]}
+	local previous=${COMP_WORDS[COMP_CWORD - 1]} verb=${COMP_WORDS[1]-} first=2
+
+	COMPREPLY=()
+	if ((COMP_CWORD == 1)); then
+		_comap_reply "$current" "$_comap_verbs" --help --version
+		return
+	fi
+	if [[ $verb == value ]]; then
+		if ((COMP_CWORD == 2)); then
+			_comap_reply "$current" "$_comap_value_verbs"
+			return
+		fi
+		verb="value ${COMP_WORDS[2]}"
+		first=3
+	fi
+	case $previous in
+	--file)
+		compopt -o filenames 2>/dev/null
+		mapfile -t COMPREPLY < <(compgen -f -- "$current")
+		return ;;
+	--owner)
+		_comap_reply "$current" any "$(compgen -u)"
+		return ;;
+	--max | --mode | --seats | --threads | --objects | --field | --timeout | --count | --after)
+		return ;;
+	esac
+	if [[ $current == -* ]]; then
+		_comap_reply "$current" "${_comap_options[$verb]-}" --help
+	elif [[ $verb == help ]]; then
+		_comap_reply "$current" "$_comap_verbs"
+	elif ((COMP_CWORD == first)) || [[ $verb == unlink ]]; then
+		[[ $verb == create || $verb == version ]] || _comap_region "$command" "$current"
+	elif ((COMP_CWORD == first + 1)) && [[ $verb == value* ]]; then
+		_comap_reply "$current" \
+			"$("$command" ls --names "${COMP_WORDS[first]}" 2>/dev/null)"
+	fi
+}
+
+complete -F _comap comap
