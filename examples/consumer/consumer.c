@@ -284,7 +284,7 @@ static int run(struct program *program)
 	if (result == EXIT_OK) {
 		log_info("looking up in %s, version %llu", options->region,
 		         (unsigned long long)comap_value_version(program->consumer.value));
-		notify("READY=1");
+		notifyf("READY=1\nSTATUS=looking up in %s", options->region);
 		result = serve(program);
 	}
 	notify("STOPPING=1");
