@@ -92,7 +92,12 @@ static int take_counts(struct comap_identity_shm *identity, const struct comap_o
 		return comap__fail(COMAP_CAUSE_ARGUMENT,
 		                   "a maximum of %llu bytes is out of range: 64 KiB to 64 TiB are possible",
 		                   (unsigned long long)heap_max);
+	if (options->pin_policy > COMAP_PIN_WAIT)
+		return comap__fail(COMAP_CAUSE_ARGUMENT, "%u is no pin policy", options->pin_policy);
 	identity->heap_max_bytes = align_up(heap_max, COMAP_HEAP_PAGE_BYTES);
+	identity->pin_policy = options->pin_policy;
+	identity->pin_budget_bytes = options->pin_budget_bytes ? options->pin_budget_bytes
+	                                                       : identity->heap_max_bytes / 4;
 	/* A cell for each object, and for what the larger kinds need beside. */
 	identity->cells_max_bytes = align_up(
 		(uint64_t)identity->object_count * 4 * COMAP_CELL_BYTES + identity->heap_max_bytes / 1024,

@@ -67,7 +67,7 @@ struct comap_identity_shm {
 	uint32_t seat_count;
 	uint32_t thread_count;
 	uint32_t object_count;
-	uint32_t reserved;
+	uint32_t pin_policy;         /* enum comap_pin_policy */
 	uint64_t birth_time_ns;      /* CLOCK_REALTIME */
 	uint64_t birth_device;       /* st_dev and st_ino: a copy of the file is not the region */
 	uint64_t birth_inode;
@@ -80,6 +80,7 @@ struct comap_identity_shm {
 	uint64_t pages_offset_bytes;
 	uint64_t heap_offset_bytes;
 	uint64_t heap_max_bytes;
+	uint64_t pin_budget_bytes;   /* so much may wait for readers */
 	uint64_t checksum;           /* XXH64, seed 0, of all bytes of this struct before it */
 };
 
@@ -164,9 +165,11 @@ enum comap_intent_op {
 	COMAP_INTENT_REPLACE = 1,            /* link: old -> new; then new is PUBLISHED, old is RETIRED */
 };
 
+enum comap_park_state { COMAP_PARK_NONE = 0, COMAP_PARK_PARKED = 1, COMAP_PARK_OUSTED = 2 };
+
 /* One thread of an attached process. */
 struct comap_thread_shm {
-	/* epoch << 12 | evictable << 11 | nesting; 0: quiescent. W: the owner, and nobody else ever.
+	/* epoch << 12 | evictable << 11 | parked << 10 | nesting; 0: quiescent. W: the owner, and nobody else ever.
 	 * X: stays; whoever scans reads `owner` beside it, and the next owner's first store clears it. */
 	struct comap_u64 mark;
 	/* The seat's token << 1 | 1; 0: free. W: claimer by CAS; owner or sweeper at the end. */
@@ -180,9 +183,14 @@ struct comap_thread_shm {
 	struct comap_u64 ring_head;
 	struct comap_u64 ring_tail;
 	struct comap_u32 thread_id;
-	struct comap_u32 reserved;
-	struct comap_u64 sections;           /* statistics of slow paths; W: owner */
-	uint8_t pad[8];
+	/* A futex: a synchronizer asks a proxy for a report. W: synchronizers set it, the proxy's helper
+	 * exchanges it to 0.  X: nobody asks a dead one. */
+	struct comap_u32 request;
+	/* {epoch:52, state:2}: the parked section. W: the owner when it parks and resumes; a synchronizer
+	 * from PARKED to OUSTED. By CAS, but for the owner's first store.  X: its seat is dead. */
+	struct comap_u64 park;
+	struct comap_u32 proxy;              /* 1: the mark stands for all threads of a host's flavour */
+	uint32_t reserved;
 	struct comap_intent_shm intent;
 	uint8_t pad2[32];
 };
@@ -297,7 +305,7 @@ struct comap_value_head_shm {
 
 /* name, size; field offsets. The list is also what the fingerprint is made of (region.c). */
 #define COMAP_LAYOUT_MAP(SIZE, OFFSET) \
-	SIZE(comap_identity_shm, 208) \
+	SIZE(comap_identity_shm, 216) \
 	OFFSET(comap_identity_shm, format_version, 8) \
 	OFFSET(comap_identity_shm, compat, 16) \
 	OFFSET(comap_identity_shm, fingerprint, 40) \
@@ -307,7 +315,7 @@ struct comap_value_head_shm {
 	OFFSET(comap_identity_shm, birth_time_ns, 104) \
 	OFFSET(comap_identity_shm, objects_offset_bytes, 128) \
 	OFFSET(comap_identity_shm, heap_max_bytes, 192) \
-	OFFSET(comap_identity_shm, checksum, 200) \
+	OFFSET(comap_identity_shm, checksum, 208) \
 	SIZE(comap_control_shm, 640) \
 	OFFSET(comap_control_shm, epoch, 0) \
 	OFFSET(comap_control_shm, completed, 128) \
@@ -326,6 +334,7 @@ struct comap_value_head_shm {
 	OFFSET(comap_thread_shm, tenure, 16) \
 	OFFSET(comap_thread_shm, ring_head, 24) \
 	OFFSET(comap_thread_shm, thread_id, 40) \
+	OFFSET(comap_thread_shm, park, 48) \
 	OFFSET(comap_thread_shm, intent, 64) \
 	SIZE(comap_ring_shm, 4096) \
 	SIZE(comap_page_shm, 32) \

@@ -29,6 +29,8 @@
 
 #include "error.h"
 #include "fault.h"
+#include "futex.h"
+#include "host.h"
 #include "seat.h"
 #include "thread.h"
 
@@ -57,12 +59,38 @@ bool comap__in_section(const struct comap *region)
 	const struct comap__row *row = comap__row(region);
 
 	/* relaxed: the thread's own word */
-	return row->mark && (comap_u64_load_relaxed(row->mark) & COMAP__MARK_NESTING) != 0;
+	if (COMAP_LIKELY(row->mark && (comap_u64_load_relaxed(row->mark) & COMAP__MARK_NESTING) != 0))
+		return true;
+	return region->host && comap__host_in_section(region);
 }
 
 /* --- one record ------------------------------------------------------------------------------------ */
 
 enum passage { PASSED, IN_THE_WAY };
+
+/* Has the parked section that this mark belongs to been ended by a writer? The mark is looked at
+ * again after the park word: the pair belongs together when it has not changed, because the owner
+ * stores the park word before the mark that says parked, and ends a section by the mark. */
+static bool is_ousted(const struct comap_thread_shm *thread, uint64_t mark)
+{
+	/* [edge rcu.park] acq */
+	uint64_t park = comap_u64_load_acquire(&thread->park);
+
+	return park == ((mark >> COMAP__MARK_EPOCH_SHIFT) << 2 | COMAP_PARK_OUSTED) &&
+	       comap_u64_load_acquire(&thread->mark) == mark; /* [edge rcu.quiescent] acq */
+}
+
+/* Ends a parked section. Whoever resumes it is told. */
+static void oust(struct comap_thread_shm *thread)
+{
+	uint64_t mark = comap_u64_load_acquire(&thread->mark); /* [edge rcu.quiescent] acq */
+	uint64_t epoch = mark >> COMAP__MARK_EPOCH_SHIFT;
+
+	if (mark & COMAP__MARK_PARKED)
+		/* [edge rcu.park] both: either the reader resumes or we go on; is_ousted() decides */
+		comap_u64_cas_acq_rel(&thread->park, epoch << 2 | COMAP_PARK_PARKED,
+		                      epoch << 2 | COMAP_PARK_OUSTED);
+}
 
 /* May the grace period `ticket` end as far as this record goes? Does not ask the kernel. */
 static enum passage look_at(const struct comap *region, const struct comap_thread_shm *thread,
@@ -83,7 +111,20 @@ static enum passage look_at(const struct comap *region, const struct comap_threa
 	if (index >= region->identity->seat_count)
 		return PASSED;
 	state = comap_u64_load_acquire(&region->seats[index].state);
-	return state == (comap__token_generation(owner >> 1) << 2 | COMAP_SEAT_LIVE) ? IN_THE_WAY : PASSED;
+	if (state != (comap__token_generation(owner >> 1) << 2 | COMAP_SEAT_LIVE))
+		return PASSED;
+	return (mark & COMAP__MARK_PARKED) && is_ousted(thread, mark) ? PASSED : IN_THE_WAY;
+}
+
+/* A proxy's mark moves when its helper has been asked. */
+static void ask_proxy(struct comap_thread_shm *thread)
+{
+	/* relaxed: a claimer's word; a wrong answer is a wake too many, or comes right next time */
+	if (!comap_u32_load_relaxed(&thread->proxy))
+		return;
+	/* [edge host.request] full: ticket before request; the helper's exchange sees both */
+	if (comap_u32_exchange_seq_cst(&thread->request, 1) == 0)
+		comap__futex_wake(&thread->request, 1);
 }
 
 static int fail_held_up(struct comap *region, const struct comap_thread_shm *thread)
@@ -103,12 +144,13 @@ static int fail_held_up(struct comap *region, const struct comap_thread_shm *thr
 
 /* Waits until the record is passed. Between sleeps, and only there, the kernel is asked whether its
  * process lives: a dead one costs a few milliseconds, once. */
-static int wait_for(struct comap *region, const struct comap_thread_shm *thread, uint64_t ticket,
+static int wait_for(struct comap *region, struct comap_thread_shm *thread, uint64_t ticket,
                     uint64_t deadline_ns)
 {
 	uint64_t sleep_ns = SLEEP_FIRST_NS, owner;
 	struct timespec pause = { 0 };
 
+	ask_proxy(thread);
 	for (uint32_t round = 0; look_at(region, thread, ticket) == IN_THE_WAY; round++) {
 		if (round < SPINS) {
 			comap_spin_pause();
@@ -120,6 +162,8 @@ static int wait_for(struct comap *region, const struct comap_thread_shm *thread,
 		owner = comap_u64_load_relaxed(&thread->owner); /* relaxed: checked by the callee */
 		if ((owner & 1) && comap__seat_is_dead(region, owner >> 1))
 			return 0;
+		oust(thread);
+		ask_proxy(thread);
 		if (deadline_ns != COMAP_FOREVER && comap_now_ns() >= deadline_ns)
 			return fail_held_up(region, thread);
 		pause.tv_nsec = (long)sleep_ns;
@@ -232,13 +276,68 @@ int comap_synchronize_poll(struct comap *region, uint64_t ticket)
 	/* [edge thread.high_water] acq */
 	high_water = comap_u32_load_acquire(&region->control->thread_high_water);
 	for (uint32_t i = 0; i < high_water; i++) {
-		const struct comap_thread_shm *thread = &region->threads[i];
+		struct comap_thread_shm *thread = &region->threads[i];
 		uint64_t owner = comap_u64_load_relaxed(&thread->owner); /* relaxed: checked by the callee */
 
-		if (look_at(region, thread, ticket) == IN_THE_WAY &&
-		    !((owner & 1) && comap__seat_is_dead(region, owner >> 1)))
+		if (look_at(region, thread, ticket) == PASSED)
+			continue;
+		ask_proxy(thread);
+		if (!((owner & 1) && comap__seat_is_dead(region, owner >> 1)))
 			return 0;
 	}
 	complete(region, ticket);
 	return 1;
+}
+
+/* --- parking --- */
+
+static struct comap_thread_shm *own_record(struct comap *region)
+{
+	return &region->threads[comap__row(region)->record];
+}
+
+int comap_read_park(struct comap *region)
+{
+	int code = comap__attached(region);
+	struct comap_thread_shm *thread;
+	uint64_t mark;
+
+	if (code)
+		return code;
+	/* relaxed: the thread's own word */
+	mark = comap__row(region)->mark ? comap_u64_load_relaxed(comap__row(region)->mark) : 0;
+	if ((mark & COMAP__MARK_NESTING) != 1 || (mark & COMAP__MARK_PARKED))
+		return comap__fail(COMAP_CAUSE_ARGUMENT, "only an outermost section can be parked, and once");
+	thread = own_record(region);
+	/* [edge rcu.park] rel: the park word before the mark that says so */
+	comap_u64_store_release(&thread->park, (mark >> COMAP__MARK_EPOCH_SHIFT) << 2 | COMAP_PARK_PARKED);
+	/* [edge rcu.quiescent] rel: what was read so far is read */
+	comap_u64_store_release(&thread->mark, mark | COMAP__MARK_PARKED);
+	return 0;
+}
+
+int comap_read_resume(struct comap *region)
+{
+	int code = comap__attached(region);
+	struct comap_thread_shm *thread;
+	uint64_t mark, parked;
+
+	if (code)
+		return code;
+	/* relaxed: the thread's own word */
+	mark = comap__row(region)->mark ? comap_u64_load_relaxed(comap__row(region)->mark) : 0;
+	if (!(mark & COMAP__MARK_PARKED))
+		return comap__fail(COMAP_CAUSE_ARGUMENT, "the thread has no parked section");
+	thread = own_record(region);
+	parked = (mark >> COMAP__MARK_EPOCH_SHIFT) << 2 | COMAP_PARK_PARKED;
+	/* [edge rcu.park] both: either the section goes on or a writer has ended it */
+	if (comap_u64_cas_acq_rel(&thread->park, parked, COMAP_PARK_NONE)) {
+		/* relaxed: the mark holds the same epoch all the time */
+		comap_u64_store_relaxed(&thread->mark, mark & ~(uint64_t)COMAP__MARK_PARKED);
+		return 0;
+	}
+	/* [edge rcu.quiescent] rel */
+	comap_u64_store_release(&thread->mark, 0);
+	return comap__fail(COMAP_CAUSE_EVICTED, "a writer needed the memory while the section was parked: "
+	                   "begin a new one");
 }

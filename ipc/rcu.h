@@ -15,8 +15,8 @@ int comap__barrier_register(void);
 bool comap__in_section(const struct comap *region);
 
 /* Makes room for one retired block on the thread's ring, so that the retire after a commit cannot
- * fail: drains what is done; if that is not enough, waits for a grace period until the deadline. */
-int comap__retire_reserve(struct comap *region, struct comap__row *row, uint64_t deadline_ns);
+ * fail, and keeps what readers pin within the region's budget. -EBUSY names the seat that stays. */
+int comap__retire_reserve(struct comap *region, struct comap__row *row);
 
 /* Hands over a block that has just been unlinked, PUBLISHED before. A slot must be reserved. */
 void comap__retire(struct comap *region, struct comap__row *row, struct comap_ref ref);

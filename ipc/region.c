@@ -19,6 +19,7 @@
 #include "create.h"
 #include "fault.h"
 #include "file.h"
+#include "host.h"
 #include "identity.h"
 #include "name.h"
 #include "seat.h"
@@ -299,6 +300,7 @@ static struct comap *construct(const char *path, const struct comap_options *opt
 	pthread_mutex_init(&region->slow, NULL);
 	region->fd = -1;
 	region->flags = options->flags;
+	region->host_flavor = options->host_flavor;
 	region->wait_deadline_ns = options->deadline_ns ? options->deadline_ns : COMAP_FOREVER;
 	region->path = strdup(path);
 	region->seat_name = strdup(options->seat_name ? options->seat_name
@@ -331,6 +333,18 @@ static int read_identity(int fd, struct comap_identity_shm *identity, const stru
 	return comap__identity_check(identity, st, guest, path);
 }
 
+static int attach(struct comap *region)
+{
+	int code = comap__seat_take(region);
+
+	if (code || !region->host_flavor)
+		return code;
+	code = comap__host_start(region, region->host_flavor);
+	if (code)
+		comap__seat_leave(region);
+	return code;
+}
+
 static int open_existing(const char *path, const struct comap_options *options, struct comap **ret)
 {
 	bool guest = options->flags & COMAP_GUEST;
@@ -358,7 +372,7 @@ static int open_existing(const char *path, const struct comap_options *options, 
 	if (!code)
 		code = check_home(region, &st);
 	if (!code && !guest)
-		code = comap__seat_take(region);
+		code = attach(region);
 	if (code)
 		destroy(region);
 	else
@@ -406,6 +420,7 @@ int comap__region_open(const char *path, const struct comap_options *options, st
 void comap__region_close(struct comap *region)
 {
 	if (region && !comap__is_guest(region)) {
+		comap__host_stop(region);
 		comap__rows_release(region);
 		comap__seat_leave(region);
 	}
@@ -421,8 +436,10 @@ int comap_attach(struct comap *region)
 	if (comap__is_guest(region))
 		return comap__attached(region);
 	pthread_mutex_lock(&region->slow);
-	if (!comap_u32_load_relaxed(&region->attachment->attached)) /* relaxed: under the lock */
-		code = comap__seat_take(region);
+	if (!comap_u32_load_relaxed(&region->attachment->attached)) { /* relaxed: under the lock */
+		comap__host_stop(region); /* the parent's, of which the child has only the memory */
+		code = attach(region);
+	}
 	pthread_mutex_unlock(&region->slow);
 	return code;
 }

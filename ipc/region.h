@@ -50,6 +50,8 @@ struct comap {
 	ino_t inode;
 	char *path;
 	char *seat_name;
+	struct comap__host *host;     /* host.c: NULL unless built on liburcu */
+	const struct rcu_flavor_struct *host_flavor;
 	pthread_mutex_t slow;         /* growth of the writable view, attach after fork, descriptor */
 	struct comap_u32 closing;
 	struct comap__entry *entry;   /* registry.c: its place in the process's table */

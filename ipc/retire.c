@@ -22,6 +22,7 @@
 #include <errno.h>
 
 #define DRAIN_BYTES (512u << 10) /* so much waits before a thread looks for a grace period */
+#define PIN_PATIENCE_MS 20       /* so long a writer waits over the budget before it fails */
 
 static uint64_t retired_word(uint64_t stamp) { return stamp << 4 | COMAP_BLOCK_RETIRED; }
 
@@ -156,6 +157,8 @@ int comap__ring_flush(struct comap *region, struct comap__row *row, uint64_t dea
 	return code;
 }
 
+/* --- room before a commit --- */
+
 /* How many bytes wait on the ring: of blocks of one size, as a value's are, an exact figure. */
 static bool much_waits(struct comap *region, uint32_t record)
 {
@@ -170,27 +173,128 @@ static bool much_waits(struct comap *region, uint32_t record)
 	       (count >= 4 && count * comap__block_bytes(region, oldest) >= DRAIN_BYTES);
 }
 
-int comap__retire_reserve(struct comap *region, struct comap__row *row, uint64_t deadline_ns)
+/* The exact sum over all rings. The counter in the control part is a hint: a death between a state
+ * word and the counter puts it wrong. */
+static uint64_t recount_retired(struct comap *region)
 {
-	struct comap_thread_shm *thread = &region->threads[row->record];
-	uint64_t ticket;
+	/* [edge thread.high_water] acq */
+	uint32_t high_water = comap_u32_load_acquire(&region->control->thread_high_water);
+	uint64_t bytes = 0;
+
+	for (uint32_t i = 0; i < high_water; i++) {
+		const struct comap_thread_shm *thread = &region->threads[i];
+		uint64_t tail = comap_u64_load_relaxed(&thread->ring_tail); /* relaxed: a moment's sum */
+
+		for (uint64_t k = 0, count = comap__ring_count(thread); k < count; k++) {
+			uint64_t at = (tail + k) % COMAP_RING_ENTRIES;
+			struct comap_ref ref = { region->rings[i].entries[at].ref.v };
+			struct comap_u64 *state = comap__block_state(region, ref);
+
+			if (state && state->v == retired_word(region->rings[i].entries[at].stamp.v))
+				bytes += comap__block_bytes(region, ref);
+		}
+	}
+	comap_u64_store_relaxed(&region->control->retired_bytes, bytes); /* relaxed: a hint */
+	return bytes;
+}
+
+static bool over_budget(struct comap *region)
+{
+	/* relaxed: a hint, made exact before anybody is refused */
+	int64_t hint = (int64_t)comap_u64_load_relaxed(&region->control->retired_bytes);
+
+	return (hint < 0 || (uint64_t)hint > region->identity->pin_budget_bytes) &&
+	       recount_retired(region) > region->identity->pin_budget_bytes;
+}
+
+/* The ring is full and its readers stay: its entries move to the ring of a record that nobody owns,
+ * for whoever adopts them later. If the process dies between copy and tail, entries stand twice; the
+ * second to be looked at is void (I2). */
+static bool spill(struct comap *region, uint32_t record)
+{
+	/* [edge thread.high_water] acq */
+	uint32_t high_water = comap_u32_load_acquire(&region->control->thread_high_water);
+	struct comap_thread_shm *own = &region->threads[record];
+	uint64_t tail = comap_u64_load_relaxed(&own->ring_tail); /* relaxed: the owner's own */
+	uint64_t head = comap_u64_load_relaxed(&own->ring_head);
+	uint32_t other = high_water;
+
+	for (uint32_t i = 0; i < high_water && other == high_water; i++)
+		/* relaxed: hints.  [edge thread.release] acq: the ring is whole */
+		if (comap_u64_load_relaxed(&region->threads[i].owner) == 0 &&
+		    comap__ring_count(&region->threads[i]) == 0 &&
+		    comap_u64_cas_acquire(&region->threads[i].owner, 0, region->attachment->seat_token << 1 | 1))
+			other = i;
+	if (other == high_water &&
+	    comap__thread_claim(region, region->attachment->seat_token, &other) != 0)
+		return false;
+	comap_u64_store_relaxed(&region->threads[other].mark, 0); /* relaxed: stale, and ours now */
+	for (; tail < head && comap__ring_count(&region->threads[other]) < COMAP_RING_ENTRIES; tail++)
+		push(region, other,
+		     (struct comap_ref){ region->rings[record].entries[tail % COMAP_RING_ENTRIES].ref.v },
+		     region->rings[record].entries[tail % COMAP_RING_ENTRIES].stamp.v);
+	COMAP_FAULT("retire.spilled");
+	comap_u64_store_relaxed(&own->ring_tail, tail); /* relaxed: the owner's own */
+	comap__thread_release(region, &region->threads[other]);
+	return comap__ring_count(own) < COMAP_RING_ENTRIES;
+}
+
+/* Readers pin more than the budget: what the region's creator chose. */
+static int meet_budget(struct comap *region, struct comap__row *row)
+{
+	uint64_t deadline_ns = region->identity->pin_policy == COMAP_PIN_WAIT
+		? COMAP_FOREVER : comap_deadline_ms(PIN_PATIENCE_MS);
+	int64_t seat;
 	int code;
 
-	if (COMAP_LIKELY(!much_waits(region, row->record)))
+	if (comap__in_section(region))
+		return comap__fail(COMAP_CAUSE_PINNED, "%s: readers pin more than its budget of %llu bytes, and "
+		                   "this thread is inside a read section itself", region->path,
+		                   (unsigned long long)region->identity->pin_budget_bytes);
+	code = comap_synchronize_until(region, deadline_ns);
+	comap__rings_drain_done(region, row->record);
+	comap__rings_adopt(region);
+	if (code == 0 || !over_budget(region))
+		return 0;
+	seat = code == -ETIMEDOUT ? comap__error()->seat : -1;
+	if (seat < 0)
+		return code;
+	comap__fail(COMAP_CAUSE_PINNED, "%s: readers pin more than its budget of %llu bytes: seat %lld "
+	            "(%.31s, pid %u) stays inside a read section", region->path,
+	            (unsigned long long)region->identity->pin_budget_bytes, (long long)seat,
+	            region->seats[seat].name, region->seats[seat].pid.v);
+	comap__error()->seat = seat;
+	return -EBUSY;
+}
+
+int comap__retire_reserve(struct comap *region, struct comap__row *row)
+{
+	struct comap_thread_shm *thread = &region->threads[row->record];
+	bool budget = over_budget(region);
+	uint64_t ticket;
+
+	if (COMAP_LIKELY(!budget && !much_waits(region, row->record)))
 		return 0;
 	comap__rings_drain_done(region, row->record);
-	if (!much_waits(region, row->record) || comap__in_section(region))
-		return comap__ring_count(thread) < COMAP_RING_ENTRIES ? 0
-			: comap__fail(COMAP_CAUSE_PINNED, "the thread's ring of retired blocks is full, and it is "
-			              "itself inside a read section");
-	/* One barrier for the batch. Readers that are busy now are not waited for while there is room. */
-	ticket = comap_synchronize_start(region);
-	code = ticket ? comap_synchronize_poll(region, ticket) : -comap_last_error()->code;
-	if (code == 0 && comap__ring_count(thread) == COMAP_RING_ENTRIES)
-		code = comap_synchronize_until(region, deadline_ns);
-	comap__rings_drain_done(region, row->record);
-	/* A process that cannot end grace periods goes on while others do it for it. */
-	return comap__ring_count(thread) < COMAP_RING_ENTRIES ? 0 : code < 0 ? code : -EBUSY;
+	/* One barrier for the batch. Readers that are busy now are not waited for while there is room;
+	 * while they stay, only every few retires ask again. */
+	if (much_waits(region, row->record) && !comap__in_section(region) &&
+	    comap__ring_count(thread) % 4 == 0) {
+		ticket = comap_synchronize_start(region);
+		if (ticket && comap_synchronize_poll(region, ticket) == 1)
+			comap__rings_drain_done(region, row->record);
+	}
+	if (budget && over_budget(region)) {
+		int code = meet_budget(region, row);
+
+		if (code)
+			return code;
+	}
+	if (comap__ring_count(thread) < COMAP_RING_ENTRIES || spill(region, row->record))
+		return 0;
+	return comap__fail(COMAP_CAUSE_MARKS, "%s: the thread's ring of retired blocks is full, and so are "
+	                   "all %u thread records: a reader stays inside its section (`comap ps`)",
+	                   region->path, region->identity->thread_count);
 }
 
 /* --- intents --------------------------------------------------------------------------------------- */

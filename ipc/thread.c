@@ -83,6 +83,8 @@ int comap__thread_claim(struct comap *region, uint64_t seat_token, uint32_t *ret
 		COMAP_FAULT("thread.claimed");
 		/* relaxed: our own words; we have not been in a section of this record yet */
 		comap_u64_store_relaxed(&thread->mark, 0);
+		comap_u64_store_relaxed(&thread->park, 0);
+		comap_u32_store_relaxed(&thread->proxy, 0);
 		comap_u32_store_relaxed(&thread->thread_id, (uint32_t)syscall(SYS_gettid));
 		*ret_record = i;
 		return 0;

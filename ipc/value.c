@@ -563,8 +563,7 @@ int comap_value_publish(struct comap_value *value)
 		return code;
 	region = value->region;
 	row = comap__thread_row(region);
-	code = row ? comap__retire_reserve(region, row, comap_deadline_ms(TAKE_OVER_MS))
-	           : -comap_last_error()->code;
+	code = row ? comap__retire_reserve(region, row) : -comap_last_error()->code;
 	if (code) {
 		comap_value_abort(value);
 		return code;

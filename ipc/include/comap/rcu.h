@@ -10,7 +10,7 @@
  *             use(view.data);
  *     }
  *
- * Sections nest (2,047 deep) and may be entered in signal handlers of a thread that has entered one
+ * Sections nest (1,023 deep) and may be entered in signal handlers of a thread that has entered one
  * before outside of them. A section is short: while it lasts, no memory retired since is used again
  * anywhere. It ends with the thread and with the process. After fork() the child is in no section. */
 #ifndef COMAP_RCU_H
@@ -21,7 +21,8 @@
 
 COMAP_BEGIN_DECLS
 
-#define COMAP__MARK_NESTING 0x7ffu       /* bits 0-10 of a mark */
+#define COMAP__MARK_NESTING 0x3ffu       /* bits 0-9 of a mark */
+#define COMAP__MARK_PARKED 0x400u        /* bit 10 */
 #define COMAP__MARK_EVICTABLE 0x800u     /* bit 11 */
 #define COMAP__MARK_EPOCH_SHIFT 12
 
@@ -138,6 +139,15 @@ static inline void comap__section_end(struct comap__section *section)
 	for (struct comap__section comap__open_section \
 	             __attribute__((cleanup(comap__section_end))) = comap__section_begin(region_); \
 	     comap__open_section.region; comap__section_end(&comap__open_section))
+
+/* Parks the thread's section: it promises not to look at the region until it resumes. A writer that
+ * needs the memory ends a parked section instead of waiting for it: then comap_read_resume() is
+ * -ESTALE, the section is over, and everything that it saw is void. 0 from resume: the section goes
+ * on, and what it saw is as it was. For readers that stay long: those that wait for a network while
+ * they hold a view. Only the outermost section can be parked (-EINVAL); comap_read_end() ends it.
+ * Wait-free, two stores. */
+COMAP_API int comap_read_park(struct comap *region);
+COMAP_API int comap_read_resume(struct comap *region);
 
 /* Waits until every section that is open now, in any process, has ended or its process has died;
  * a dead process is noticed within 50 ms. 0, or: -EDEADLK inside a section of the region;

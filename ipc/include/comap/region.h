@@ -30,6 +30,14 @@ enum comap_flags {
 	COMAP_FENCED = 1 << 4,    /* with CREATE: readers fence themselves, no membarrier() needed */
 };
 
+/* What a writer does when readers pin more than the budget. */
+enum comap_pin_policy {
+	COMAP_PIN_FAIL = 0, /* -EBUSY, and the last error names the seat that stays */
+	COMAP_PIN_WAIT = 1, /* wait until it goes or dies */
+};
+
+struct rcu_flavor_struct; /* <urcu/flavor.h> */
+
 #define COMAP_OWNER_DEFAULT (-1) /* the caller's effective user, or root */
 #define COMAP_OWNER_ANY (-2)     /* whoever: you trust everybody who could have made the file */
 
@@ -47,9 +55,15 @@ struct comap_options {
 	uint64_t deadline_ns;    /* for COMAP_WAIT; default COMAP_FOREVER */
 	int64_t owner_uid;       /* a user, or COMAP_OWNER_...; 0 is the default too: say
 	                            COMAP_OWNER_ROOT to insist on root */
+	uint64_t pin_budget_bytes; /* at creation: so many retired bytes may wait for readers; default: a
+	                            quarter of heap_max_bytes */
+	uint32_t pin_policy;     /* at creation: enum comap_pin_policy */
+	/* The process is built on liburcu: every rcu_read_lock() section of this flavour (of memb or
+	 * bp) protects region memory too, by one mark for the whole process. host.c tells how. */
+	const struct rcu_flavor_struct *host_flavor;
 };
 #define COMAP_OWNER_ROOT (-3)
-#define COMAP_OPTIONS_INIT { sizeof(struct comap_options), 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+#define COMAP_OPTIONS_INIT { sizeof(struct comap_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /* Opens the region `name`, attaching to it or creating it as the flags (enum comap_flags) say. One
  * process opens one region once: further opens give the same handle and count it; an open of a

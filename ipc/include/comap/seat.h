@@ -37,6 +37,12 @@ struct comap_seat {
  * Cost: two system calls and one pass over the thread records. */
 COMAP_API int comap_seat_at(struct comap *region, uint32_t index, struct comap_seat *ret_seat);
 
+/* Sleeps until the holder of the seat at this generation (comap_seat_at()) has left or died. 0;
+ * -ETIMEDOUT; -EDEADLK for one's own. Without a deadline the kernel wakes the caller, in any PID
+ * namespace, a fraction of a millisecond after the death; no polling. Works for guests. */
+COMAP_API int comap_seat_wait(struct comap *region, uint32_t seat, uint64_t generation,
+                              uint64_t deadline_ns);
+
 /* The caller's own seat, or -ENOTCONN (guests), -ECHILD (after fork). */
 COMAP_API int comap_seat_self(struct comap *region);
 
