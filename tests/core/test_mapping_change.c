@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: MIT */
+/* What is done to an open mapping: advice, protection, locks, discarding, resizing. memmap2's tests of
+ * the same are in here: mprotect, advise, lock, remap, is_supported. */
+#include <comap/mapping.h>
+
+#include "files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define WRITE(...) COMAP_MAP_OPTIONS(.mode = COMAP_MAP_WRITE, __VA_ARGS__)
+
+static struct comap_map *open_map(const char *path, const struct comap_map_options *options)
+{
+	struct comap_map *map = NULL;
+
+	MUST(comap_map_open(path, options, &map) == 0);
+	return map;
+}
+
+/* ---- advice --------------------------------------------------------------------------------- */
+
+static void each_advice_is_taken_or_named(void **state)
+{
+	static const struct { const char *name; enum comap_advice advice; } all[] = {
+#define X(name, number, text) { #name, COMAP_ADVICE_##name },
+		COMAP_ADVICE_MAP(X)
+#undef X
+	};
+	struct comap_map *anonymous = NULL;
+
+	assert_int_equal(comap_map_open_anonymous(1 << 21, NULL, &anonymous), 0);
+	for (unsigned i = 0; i < sizeof all / sizeof all[0]; i++) {
+		int code = comap_map_advise(anonymous, 0, COMAP_MAP_REST, all[i].advice);
+
+		/* COLLAPSE may find no large page, MERGEABLE no ksm; nothing fails without saying so. */
+		if (comap_advice_is_supported(all[i].advice) && all[i].advice != COMAP_ADVICE_COLLAPSE)
+			assert_int_equal(code, 0);
+		else if (code)
+			assert_non_null(strstr(comap_error_text(), all[i].name));
+	}
+	assert_true(comap_advice_is_supported(COMAP_ADVICE_NORMAL));
+	assert_true(comap_advice_is_supported(COMAP_ADVICE_RANDOM));
+	assert_false(comap_advice_is_supported((enum comap_advice)4));  /* DONTNEED is no advice */
+	assert_int_equal(comap_map_advise(anonymous, 0, 1, (enum comap_advice)9), -EINVAL); /* REMOVE nor */
+	comap_map_close(anonymous);
+}
+
+static void advice_reaches_the_kernel(void **state)
+{
+	struct comap_map *map = open_map(files_make(PROC_DISK, "flags", 16 * 4096), NULL);
+	char line[400], flags[400] = "", start[32];
+	FILE *smaps;
+	bool here = false;
+
+	assert_int_equal(comap_map_advise(map, 0, COMAP_MAP_REST, COMAP_ADVICE_RANDOM), 0);
+	assert_int_equal(comap_map_advise(map, 0, COMAP_MAP_REST, COMAP_ADVICE_DONTDUMP), 0);
+	snprintf(start, sizeof start, "%" PRIxPTR "-", (uintptr_t)comap_map_data(map));
+	smaps = fopen("/proc/self/smaps", "re");
+	MUST(smaps);
+	while (fgets(line, sizeof line, smaps)) {
+		if (strchr(line, '-') && strstr(line, start) == line)
+			here = true;
+		if (here && strncmp(line, "VmFlags:", 8) == 0) {
+			strcpy(flags, line);
+			break;
+		}
+	}
+	fclose(smaps);
+	assert_non_null(strstr(flags, " rr "));
+	assert_non_null(strstr(flags, " dd "));
+	comap_map_close(map);
+}
+
+static void advice_beyond_the_mapping_is_refused(void **state)
+{
+	struct comap_map *map = open_map(files_make(PROC_DISK, "bounds", 3 * 4096), NULL);
+
+	/* What memmap2 0.9 lets through: offset and length each inside, their sum not. */
+	assert_int_equal(comap_map_advise(map, 8192, 8192, COMAP_ADVICE_RANDOM), -ERANGE);
+	assert_int_equal(comap_last_error()->cause, COMAP_CAUSE_BOUNDS);
+	assert_int_equal(comap_map_advise(map, 3 * 4096, 1, COMAP_ADVICE_RANDOM), -ERANGE);
+	assert_int_equal(comap_map_advise(map, 4096, UINT64_MAX - 1, COMAP_ADVICE_RANDOM), -ERANGE);
+	assert_int_equal(comap_map_advise(map, UINT64_MAX, COMAP_MAP_REST, COMAP_ADVICE_RANDOM), -ERANGE);
+	assert_int_equal(comap_map_advise(map, 3 * 4096, 0, COMAP_ADVICE_RANDOM), 0);
+	assert_int_equal(comap_map_advise(map, 100, 5000, COMAP_ADVICE_RANDOM), 0); /* rounded out */
+	comap_map_close(map);
+}
+
+/* ---- protection ------------------------------------------------------------------------------ */
+
+static int write_first_byte(void *map)
+{
+	signal(SIGSEGV, SIG_DFL);
+	*(volatile char *)(uintptr_t)comap_map_data(map) = 'x';
+	return 0;
+}
+
+static void protection_goes_and_comes(void **state)
+{
+	struct comap_map *map = open_map(files_make(PROC_DISK, "protected", 8192), WRITE());
+
+	assert_int_equal(comap_map_protect(map, 0, COMAP_MAP_REST, COMAP_PROTECT_READ), 0);
+	assert_null(comap_map_data_mutable(map));
+	assert_int_equal(proc_wait(proc_spawn("writer", write_first_byte, map)), -SIGSEGV);
+	assert_int_equal(comap_map_protect(map, 0, COMAP_MAP_REST, COMAP_PROTECT_READ | COMAP_PROTECT_WRITE), 0);
+	*(char *)comap_map_data_mutable(map) = 'y';
+	assert_true(files_equal(proc_path(PROC_DISK, "protected"), 0, "y", 1));
+	assert_int_equal(comap_map_protect(map, 4096, 4096, COMAP_PROTECT_NONE), 0); /* a part */
+	assert_int_equal(comap_map_protect(map, 4096, 4097, COMAP_PROTECT_NONE), -ERANGE);
+	assert_int_equal(comap_map_protect(map, 0, 1, 8), -EINVAL);
+	comap_map_close(map);
+}
+
+static void read_only_handles_stay_so(void **state)
+{
+	const char *path = files_make(PROC_DISK, "read-only", 4096);
+	struct comap_map *map = open_map(path, NULL);
+
+	assert_int_equal(comap_map_protect(map, 0, COMAP_MAP_REST, COMAP_PROTECT_WRITE), -EACCES);
+	assert_int_equal(mprotect((void *)(uintptr_t)comap_map_data(map), 4096, PROT_READ | PROT_WRITE), -1);
+	comap_map_close(map);
+	/* A private copy may become writable: the file does not. */
+	map = open_map(path, COMAP_MAP_OPTIONS(.mode = COMAP_MAP_COPY_READ));
+	assert_int_equal(comap_map_protect(map, 0, COMAP_MAP_REST, COMAP_PROTECT_READ | COMAP_PROTECT_WRITE), 0);
+	*(char *)comap_map_data_mutable(map) = 0;
+	assert_int_equal(files_first_wrong(comap_map_data(map), 0, 1), 0);
+	comap_map_close(map);
+	map = open_map(path, NULL);
+	assert_int_equal(files_first_wrong(comap_map_data(map), 0, 4096), 4096);
+	comap_map_close(map);
+}
+
+/* ---- locks ----------------------------------------------------------------------------------- */
+
+static uint64_t locked_kb(void)
+{
+	FILE *status = fopen("/proc/self/status", "re");
+	unsigned long kb = 0;
+	char line[200];
+
+	MUST(status);
+	while (fgets(line, sizeof line, status))
+		if (sscanf(line, "VmLck: %lu", &kb) == 1)
+			break;
+	fclose(status);
+	return kb;
+}
+
+static void pages_are_locked(void **state)
+{
+	struct comap_map *map = open_map(files_make(PROC_DISK, "locked", 16 * 4096), NULL);
+	uint64_t before_kb = locked_kb();
+	unsigned char resident[16];
+
+	assert_int_equal(comap_map_lock(map, 0, COMAP_MAP_REST, COMAP_LOCK_NOW), 0);
+	assert_int_equal(locked_kb(), before_kb + 64);
+	assert_int_equal(mincore((void *)(uintptr_t)comap_map_data(map), 16 * 4096, resident), 0);
+	for (int i = 0; i < 16; i++)
+		assert_true(resident[i] & 1);
+	assert_int_equal(comap_map_unlock(map, 0, COMAP_MAP_REST), 0);
+	assert_int_equal(locked_kb(), before_kb);
+	assert_int_equal(comap_map_lock(map, 4096, 4096, COMAP_LOCK_ON_FAULT), 0);
+	assert_int_equal(locked_kb(), before_kb + 4);
+	assert_int_equal(comap_map_lock(map, 4096, 16 * 4096, COMAP_LOCK_NOW), -ERANGE);
+	comap_map_close(map);
+	assert_int_equal(locked_kb(), before_kb);
+}
+
+static int lock_too_much(void *path)
+{
+	struct rlimit none = { 0, 0 };
+	struct comap_map *map = open_map(path, NULL);
+
+	setrlimit(RLIMIT_MEMLOCK, &none);
+	PROC_REQUIRE(geteuid() != 0 || seteuid(65534) == 0);
+	PROC_REQUIRE(comap_map_lock(map, 0, COMAP_MAP_REST, COMAP_LOCK_NOW) < 0);
+	PROC_REQUIRE(strstr(comap_error_text(), "RLIMIT_MEMLOCK is 0 bytes"));
+	return 0;
+}
+
+static void lock_names_the_limit(void **state)
+{
+	const char *path = files_make(PROC_DISK, "limited", 8192);
+
+	proc_assert_ok(proc_spawn("locker", lock_too_much, (void *)(uintptr_t)path));
+}
+
+/* ---- what loses data -------------------------------------------------------------------------- */
+
+static void discarding_loses_private_changes(void **state)
+{
+	struct comap_map *map = NULL, *copy = open_map(files_make(PROC_DISK, "discard", 3 * 4096),
+	                                               COMAP_MAP_OPTIONS(.mode = COMAP_MAP_COPY));
+
+	memset(comap_map_data_mutable(copy), 0, 3 * 4096);
+	assert_int_equal(comap_map_discard(copy, 4096, 4096, COMAP_DISCARD_NOW), 0);
+	assert_int_equal(files_first_wrong(comap_map_at(copy, 4096, 4096, 1), 4096, 4096), 4096);
+	assert_int_equal(*(const char *)comap_map_at(copy, 4095, 1, 1), 0); /* nothing beside it */
+	assert_int_equal(*(const char *)comap_map_at(copy, 8192, 1, 1), 0);
+	assert_int_equal(comap_map_discard(copy, 4000, 4096, COMAP_DISCARD_NOW), -EINVAL);
+	assert_int_equal(comap_map_discard(copy, 0, 100, COMAP_DISCARD_NOW), -EINVAL);
+	assert_int_equal(comap_map_discard(copy, 8192, 8192, COMAP_DISCARD_NOW), -ERANGE);
+	comap_map_close(copy);
+	assert_int_equal(comap_map_open_anonymous(8192, NULL, &map), 0);
+	memset(comap_map_data_mutable(map), 'x', 8192);
+	assert_int_equal(comap_map_discard(map, 0, 4096, COMAP_DISCARD_NOW), 0);
+	assert_int_equal(*(const char *)comap_map_data(map), 0);
+	assert_int_equal(comap_map_discard(map, 4096, 4096, COMAP_DISCARD_LAZY), 0);
+	comap_map_close(map);
+}
+
+static void punching_frees_the_blocks(void **state)
+{
+	for (enum proc_place place = 0; place < PROC_PLACES; place++) {
+		const char *path = files_make(place, "punched", 8 * 4096);
+		struct comap_map *map = open_map(path, WRITE()), *reader = open_map(path, NULL);
+		uint64_t before_bytes;
+		int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+		MUST(fsync(fd) == 0); /* blocks are counted once they are there */
+		close(fd);
+		before_bytes = files_allocated_bytes(path);
+		assert_int_equal(comap_map_punch(map, 4096, 3 * 4096), 0);
+		assert_int_equal(before_bytes - files_allocated_bytes(path), 3 * 4096);
+		assert_int_equal(*(const char *)comap_map_at(reader, 4096, 1, 1), 0);
+		assert_int_equal(files_first_wrong(comap_map_data(map), 0, 4096), 4096);
+		assert_int_equal(files_size_bytes(path), 8 * 4096);
+		assert_int_equal(comap_map_punch(reader, 0, 4096), -EACCES);
+		assert_int_equal(comap_map_punch(map, 1, 4096), -EINVAL);
+		comap_map_close(map);
+		comap_map_close(reader);
+	}
+}
+
+/* ---- resizing --------------------------------------------------------------------------------- */
+
+static void held_space_keeps_pointers(void **state)
+{
+	for (enum proc_place place = 0; place < PROC_PLACES; place++) {
+		const char *path = proc_path(place, "growing");
+		struct comap_map *map = open_map(path, WRITE(.flags = COMAP_MAP_CREATE, .maximum_bytes = 8 << 20));
+		void *first;
+
+		assert_int_equal(comap_map_size_bytes(map), 0);
+		assert_int_equal(comap_map_resize(map, 10, 0), 0);
+		first = comap_map_data_mutable(map);
+		memcpy(first, "0123456789", 10);
+		for (uint64_t size = 4096; size <= 8 << 20; size *= 2) {
+			assert_int_equal(comap_map_resize(map, size, 0), 0);
+			assert_ptr_equal(comap_map_data(map), first);
+			assert_int_equal(files_size_bytes(path), size);
+			assert_true(files_allocated_bytes(path) >= size);
+			*(char *)comap_map_at_mutable(map, size - 1, 1, 1) = 'e';
+		}
+		assert_int_equal(comap_map_resize(map, (8 << 20) + 1, 0), -ENOMEM);
+		assert_memory_equal(comap_map_data(map), "0123456789", 10);
+		assert_int_equal(comap_map_resize(map, 4097, 0), 0);
+		assert_null(comap_map_at(map, 4097, 1, 1));
+		assert_int_equal(comap_map_resize(map, 16384, 0), 0);
+		assert_int_equal(*(const char *)comap_map_at(map, 16383, 1, 1), 'e');
+		comap_map_close(map);
+	}
+}
+
+static void held_space_with_an_offset(void **state)
+{
+	const char *path = files_make(PROC_DISK, "held-offset", 5000);
+	struct comap_map *map = open_map(path, WRITE(.offset_bytes = 4100, .maximum_bytes = 4 << 20));
+	const void *first = comap_map_data(map);
+
+	assert_int_equal(comap_map_size_bytes(map), 900);
+	assert_int_equal(comap_map_resize(map, 4 << 20, 0), 0);
+	assert_ptr_equal(comap_map_data(map), first);
+	assert_int_equal(files_size_bytes(path), 4100 + (4 << 20));
+	assert_int_equal(files_first_wrong(first, 4100, 900), 900);
+	comap_map_close(map);
+}
+
+static void mappings_grow_by_moving(void **state)
+{
+	const char *path = files_make(PROC_DISK, "moving", 4096 + 50);
+	struct comap_map *map = open_map(path, WRITE(.offset_bytes = 50));
+
+	assert_int_equal(comap_map_resize(map, 1 << 20, COMAP_RESIZE_MAY_MOVE), 0);
+	assert_int_equal(comap_map_size_bytes(map), 1 << 20);
+	assert_int_equal(files_first_wrong(comap_map_data(map), 50, 4096), 4096);
+	memset(comap_map_data_mutable(map), 'x', 1 << 20);
+	assert_int_equal(comap_map_resize(map, 100, 0), 0); /* shrinking never moves */
+	assert_int_equal(comap_map_size_bytes(map), 100);
+	assert_int_equal(files_size_bytes(path), (1 << 20) + 50);
+	assert_int_equal(comap_map_resize(map, 0, 0), 0);
+	assert_int_equal(comap_map_resize(map, 200, COMAP_RESIZE_MAY_MOVE), 0);
+	assert_int_equal(*(const char *)comap_map_data(map), 'x');
+	assert_int_equal(comap_map_resize(map, UINT64_MAX - 20, COMAP_RESIZE_MAY_MOVE), -ENOMEM);
+	assert_int_equal(comap_map_resize(map, UINT64_MAX / 2, COMAP_RESIZE_MAY_MOVE), -ENOMEM);
+	assert_int_equal(comap_map_size_bytes(map), 200);
+	assert_int_equal(comap_map_resize(map, 300, 4), -EINVAL);
+	comap_map_close(map);
+}
+
+static void readers_grow_as_the_file_does(void **state)
+{
+	const char *path = files_make(PROC_DISK, "followed", 4096);
+	struct comap_map *map = open_map(path, COMAP_MAP_OPTIONS(.maximum_bytes = 1 << 20));
+
+	assert_int_equal(comap_map_resize(map, 8192, 0), -ERANGE);
+	files_write(path, 4096, 4096);
+	assert_int_equal(comap_map_resize(map, 8192, 0), 0);
+	assert_int_equal(files_first_wrong(comap_map_data(map), 0, 8192), 8192);
+	comap_map_close(map);
+}
+
+static void anonymous_memory_grows(void **state)
+{
+	for (int shared = 0; shared < 2; shared++) {
+		struct comap_map *map = NULL;
+
+		assert_int_equal(comap_map_open_anonymous(100, COMAP_MAP_OPTIONS(
+				.mode = shared ? COMAP_MAP_WRITE : COMAP_MAP_COPY), &map), 0);
+		strcpy(comap_map_data_mutable(map), "kept");
+		assert_int_equal(comap_map_resize(map, 100000, COMAP_RESIZE_MAY_MOVE), 0);
+		assert_string_equal(comap_map_data(map), "kept");
+		*(char *)comap_map_at_mutable(map, 99999, 1, 1) = 'e'; /* MAP_SHARED|MAP_ANONYMOUS would SIGBUS */
+		comap_map_close(map);
+	}
+}
+
+static void large_pages_are_aligned(void **state)
+{
+	struct comap_map *map = NULL;
+
+	assert_int_equal(comap_map_open_anonymous(4 << 20, COMAP_MAP_OPTIONS(
+			.huge = COMAP_HUGE_TRANSPARENT), &map), 0);
+	assert_int_equal((uintptr_t)comap_map_data(map) % (2 << 20), 0);
+	memset(comap_map_data_mutable(map), 1, 4 << 20);
+	comap_map_close(map);
+	/* Reserved ones: there, or an error, but never a signal. */
+	if (comap_map_open_anonymous(100, COMAP_MAP_OPTIONS(.huge = COMAP_HUGE_2M), &map) == 0) {
+		memset(comap_map_data_mutable(map), 1, 100);
+		comap_map_close(map);
+	} else {
+		assert_int_equal(comap_last_error()->cause, COMAP_CAUSE_NO_MEMORY);
+	}
+}
+
+static void capabilities_fit_the_kernel(void **state)
+{
+	unsigned caps = comap_caps();
+
+	assert_int_equal(caps, comap_caps());
+	assert_int_equal(!!(caps & COMAP_CAP_POPULATE), comap_advice_is_supported(COMAP_ADVICE_POPULATE_READ));
+	assert_true(geteuid() != 0 || access("/proc/kpageflags", R_OK) != 0 || (caps & COMAP_CAP_FRAMES));
+}
+
+static const struct CMUnitTest tests[] = {
+	PROC_TEST(each_advice_is_taken_or_named),
+	PROC_TEST(advice_reaches_the_kernel),
+	PROC_TEST(advice_beyond_the_mapping_is_refused),
+	PROC_TEST(protection_goes_and_comes),
+	PROC_TEST(read_only_handles_stay_so),
+	PROC_TEST(pages_are_locked),
+	PROC_TEST(lock_names_the_limit),
+	PROC_TEST(discarding_loses_private_changes),
+	PROC_TEST(punching_frees_the_blocks),
+	PROC_TEST(held_space_keeps_pointers),
+	PROC_TEST(held_space_with_an_offset),
+	PROC_TEST(mappings_grow_by_moving),
+	PROC_TEST(readers_grow_as_the_file_does),
+	PROC_TEST(anonymous_memory_grows),
+	PROC_TEST(large_pages_are_aligned),
+	PROC_TEST(capabilities_fit_the_kernel),
+};
+
+int main(void)
+{
+	return cmocka_run_group_tests_name("mapping_change", tests, NULL, NULL);
+}
