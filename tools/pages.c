@@ -187,13 +187,14 @@ static void print_sum_text(const struct survey *survey)
 
 	out_size(rss, sizeof rss, survey->sum.rss_bytes);
 	out_size(pss, sizeof pss, survey->sum.pss_bytes);
-	printf("\n%zu processes: RSS %s in sum, PSS %s in sum.\n", survey->pid_count, rss, pss);
+	printf("\n%zu process%s: RSS %s in sum, PSS %s in sum.\n", survey->pid_count,
+	       survey->pid_count == 1 ? "" : "es", rss, pss);
 	if (survey->match.both_count)
 		printf("%llu of %llu pages compared are the same page frame.\n",
 		       (unsigned long long)survey->match.same_count,
 		       (unsigned long long)survey->match.both_count);
 	if (survey->hidden_count)
-		printf("%zu others may not be looked into, and may map it, too.\n",
+		printf("%zu more could not be looked into, and may map it, too.\n",
 		       survey->hidden_count);
 }
 

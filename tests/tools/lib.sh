@@ -72,6 +72,17 @@ start() {
 	exec {ready}<&-
 }
 
+# Can another user run the command? (Needs root; and the build's folder may be private.)
+has_stranger() {
+	[ "$(id -u)" -eq 0 ] && as_stranger version >/dev/null 2>&1 && return
+	echo "not tried: the command as another user"
+	return 1
+}
+
+as_stranger() { # ARGUMENT ...
+	setpriv --reuid 54321 --regid 54321 --clear-groups "$comap" "$@"
+}
+
 # Until the process is in one of the states (of /proc/PID/stat), or gone.
 await_state() { # PID STATES
 	local state=

@@ -160,9 +160,51 @@ json ".stalled_by_epochs > 0 and (.stalled_by_seat as \$seat |
 	.seats[] | select(.seat == \$seat) | .pid == $reader)"
 run 0 ps held
 says "^Seat [0-9]+ \(role, pid $reader, alive\) holds the grace period back: [0-9]+ began"
+kill -STOP "$reader"
+await_state "$reader" T
+run 0 ps held
+says "^Seat [0-9]+ \(role, pid $reader, stopped\) holds the grace period back"
+kill -CONT "$reader"
 run 0 pages held --json
 json '.processes | length == 2'
 if [ "$(id -u)" -eq 0 ]; then
 	json '.frames_in_both == .frames_same'
+fi
+kill -KILL "$reader"
+await_state "$reader" Z
+run 0 ps held --json
+json '.stalled_by_seat == null' # the dead hold nothing back
+
+# Looking leaves no trace: no seat, no lock, not a byte.
+run 0 create quiet
+before=$(sha256sum "$COMAP_DIR/quiet")
+for verb in info ls ps pages; do
+	run 0 "$verb" quiet
+done
+run 3 value get quiet nothing
+same "$before" "$(sha256sum "$COMAP_DIR/quiet")" "looking changes no byte of the file"
+
+# Others who may read the file see the same; what the kernel hides from them is said.
+if has_stranger; then
+	start shared publish
+	chmod 755 "$COMAP_DIR"
+	chmod 644 "$COMAP_DIR/shared"
+	as_stranger ps shared --json >"$out" 2>"$err"
+	json ".seats[0] | .pid == $role_pid and .life == \"alive\""
+	as_stranger value get shared rates --field eurusd >"$out" 2>"$err"
+	says '^1.25$'
+	as_stranger pages shared --json >"$out" 2>"$err"
+	json '.hidden_count > 0'
+fi
+
+# A process of another PID namespace: its number there means nothing here, and it says so.
+if unshare --pid --fork --mount-proc true 2>/dev/null; then
+	exec {ready}< <(exec unshare --pid --fork --kill-child --mount-proc "$role" inside publish)
+	roles+=("$!")
+	IFS= read -r -t 20 -u "$ready" line
+	run 0 ps inside
+	says '^ +0 +1@[0-9]+ +role +alive'
+	run 0 ps inside --json
+	json '.seats[0] | .pid == 1 and .same_namespace == false'
 fi
 finish
