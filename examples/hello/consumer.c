@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The first ten lines of a consumer, word for word as README.md shows them. */
+/* The first lines of a consumer, word for word as README.md shows them. */
 #include <comap/easy.h>
 #include "fx.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The first ten lines of a producer, word for word as README.md shows them. */
+/* The first lines of a producer, word for word as README.md shows them. */
 #include <comap/easy.h>
 #include <unistd.h>
 #include "fx.h"
@@ -8,6 +8,8 @@ int main(void)
 {
 	struct comap *r = comap_open_or_die("fx", COMAP_CREATE);
 	struct comap_value *v = comap_value_open_or_die(r, "rates", COMAP_TYPE(struct fx));
-	for (struct fx now = { 1.0842, 0 }; (now.at_ns = comap_now_ns()); now.eurusd += 0.0001, sleep(1))
+	for (double rate = 1.0842;; rate += 0.0001, sleep(1)) {
+		struct fx now = { rate, comap_now_ns() };
 		comap_value_put_or_die(v, &now, sizeof now);
+	}
 }
