@@ -90,7 +90,7 @@ int comap__host_start(struct comap *region, const struct rcu_flavor_struct *flav
 
 	if (!host)
 		return comap__fail(COMAP_CAUSE_NO_MEMORY, "no memory for the helper of a liburcu host");
-	code = comap__thread_claim(region, region->attachment->seat_token, &record);
+	code = comap__thread_claim(region, region->attachment->seat_token, true, &record);
 	if (code) {
 		free(host);
 		return code;

@@ -68,6 +68,15 @@ static int check_options(const struct comap_options *options, struct comap_optio
 	return 0;
 }
 
+/* A forked child has the handle and no seat; an opener may name a host where none was named. */
+static bool needs_joining(const struct comap *region, const struct comap_options *options)
+{
+	/* relaxed: this process's word; comap__region_join() looks again under its lock */
+	return !comap__is_guest(region) &&
+	       (!comap_u32_load_relaxed(&region->attachment->attached) ||
+	        (options->host_flavor && !region->host));
+}
+
 static int open_region(const char *name, const struct comap_options *given, struct comap **ret)
 {
 	struct comap_options options;
@@ -94,6 +103,13 @@ static int open_region(const char *name, const struct comap_options *given, stru
 	if (!made && (options.flags & COMAP_EXCLUSIVE)) {
 		comap__registry_put(entry);
 		return comap__fail(COMAP_CAUSE_EXISTS, "%s exists already: this process has it open", name);
+	}
+	if (!made && needs_joining(region, &options)) {
+		code = comap__region_join(region, options.host_flavor);
+		if (code) {
+			comap__registry_put(entry);
+			return code;
+		}
 	}
 	/* What one opener may do, the process may. Relaxed: flags only appear. */
 	__atomic_fetch_or(&region->flags, options.flags & (COMAP_CREATE | COMAP_WAIT), __ATOMIC_RELAXED);

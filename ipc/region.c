@@ -427,21 +427,28 @@ void comap__region_close(struct comap *region)
 	destroy(region);
 }
 
-int comap_attach(struct comap *region)
+int comap__region_join(struct comap *region, const struct rcu_flavor_struct *host_flavor)
 {
 	int code = 0;
 
-	if (!region)
-		return comap__fail(COMAP_CAUSE_ARGUMENT, "the region handle is NULL");
-	if (comap__is_guest(region))
-		return comap__attached(region);
 	pthread_mutex_lock(&region->slow);
+	if (host_flavor)
+		region->host_flavor = host_flavor;
 	if (!comap_u32_load_relaxed(&region->attachment->attached)) { /* relaxed: under the lock */
 		comap__host_stop(region); /* the parent's, of which the child has only the memory */
 		code = attach(region);
+	} else if (region->host_flavor && !region->host) {
+		code = comap__host_start(region, region->host_flavor);
 	}
 	pthread_mutex_unlock(&region->slow);
 	return code;
+}
+
+int comap_attach(struct comap *region)
+{
+	if (!region)
+		return comap__fail(COMAP_CAUSE_ARGUMENT, "the region handle is NULL");
+	return comap__is_guest(region) ? comap__attached(region) : comap__region_join(region, NULL);
 }
 
 int comap_unlink(const char *name)

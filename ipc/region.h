@@ -62,6 +62,10 @@ struct comap {
 int comap__region_open(const char *path, const struct comap_options *options, struct comap **ret);
 void comap__region_close(struct comap *region);
 
+/* Attaches a process that has the handle without a seat (a forked child), and starts the helper of a
+ * liburcu host where one is named and none runs. Nothing where all that is done. */
+int comap__region_join(struct comap *region, const struct rcu_flavor_struct *host_flavor);
+
 /* The read-only address of [ref, ref + size), or NULL where that is not wholly inside committed
  * cells or heap or not aligned. Bytes from a file are never trusted to be references. */
 const void *comap__at(const struct comap *region, struct comap_ref ref, size_t size_bytes,

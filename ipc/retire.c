@@ -212,23 +212,13 @@ static bool over_budget(struct comap *region)
  * second to be looked at is void (I2). */
 static bool spill(struct comap *region, uint32_t record)
 {
-	/* [edge thread.high_water] acq */
-	uint32_t high_water = comap_u32_load_acquire(&region->control->thread_high_water);
 	struct comap_thread_shm *own = &region->threads[record];
 	uint64_t tail = comap_u64_load_relaxed(&own->ring_tail); /* relaxed: the owner's own */
 	uint64_t head = comap_u64_load_relaxed(&own->ring_head);
-	uint32_t other = high_water;
+	uint32_t other;
 
-	for (uint32_t i = 0; i < high_water && other == high_water; i++)
-		/* relaxed: hints.  [edge thread.release] acq: the ring is whole */
-		if (comap_u64_load_relaxed(&region->threads[i].owner) == 0 &&
-		    comap__ring_count(&region->threads[i]) == 0 &&
-		    comap_u64_cas_acquire(&region->threads[i].owner, 0, region->attachment->seat_token << 1 | 1))
-			other = i;
-	if (other == high_water &&
-	    comap__thread_claim(region, region->attachment->seat_token, &other) != 0)
+	if (comap__thread_claim(region, region->attachment->seat_token, true, &other) != 0)
 		return false;
-	comap_u64_store_relaxed(&region->threads[other].mark, 0); /* relaxed: stale, and ours now */
 	for (; tail < head && comap__ring_count(&region->threads[other]) < COMAP_RING_ENTRIES; tail++)
 		push(region, other,
 		     (struct comap_ref){ region->rings[record].entries[tail % COMAP_RING_ENTRIES].ref.v },

@@ -55,7 +55,8 @@ static int allocate_record(struct comap *region, uint32_t record)
 	                                            sizeof(struct comap_ring_shm));
 }
 
-int comap__thread_claim(struct comap *region, uint64_t seat_token, uint32_t *ret_record)
+int comap__thread_claim(struct comap *region, uint64_t seat_token, bool empty_ring,
+                        uint32_t *ret_record)
 {
 	struct comap_control_shm *control = region->control;
 	/* [edge thread.high_water] acq: seen a mark => the records below it have space */
@@ -74,8 +75,9 @@ int comap__thread_claim(struct comap *region, uint64_t seat_token, uint32_t *ret
 			 * membarrier either looks at this record or is seen by its sections. */
 			comap_u32_max_acq_rel(&control->thread_high_water, i + 1);
 		}
-		/* relaxed: a hint; the CAS decides */
-		if (comap_u64_load_relaxed(&thread->owner) != 0)
+		/* relaxed: hints; the CAS decides. A ring that fills meanwhile has room for less. */
+		if (comap_u64_load_relaxed(&thread->owner) != 0 ||
+		    (empty_ring && comap__ring_count(thread) != 0))
 			continue;
 		/* [edge thread.release] acq: the owner before is done with ring and intent */
 		if (!comap_u64_cas_acquire(&thread->owner, 0, seat_token << 1 | 1))
@@ -183,7 +185,7 @@ static int register_thread(struct comap *region)
 	row = &self->rows[region->front.row];
 	if (row->mark)
 		return 0;
-	code = comap__thread_claim(region, attachment->seat_token, &record);
+	code = comap__thread_claim(region, attachment->seat_token, false, &record);
 	if (code)
 		return code;
 	row->epoch = &region->control->epoch;

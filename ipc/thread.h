@@ -11,8 +11,10 @@ struct comap__row *comap__thread_row(struct comap *region);
 /* Gives one record of this process back; its ring stays with it for the next owner. */
 void comap__thread_release(struct comap *region, struct comap_thread_shm *thread);
 
-/* Claims a free record for `seat_token`; -EUSERS. Its stale mark is cleared. */
-int comap__thread_claim(struct comap *region, uint64_t seat_token, uint32_t *ret_record);
+/* Claims a free record for `seat_token`, of any or only of an empty ring; -EUSERS. Its stale mark is
+ * cleared. */
+int comap__thread_claim(struct comap *region, uint64_t seat_token, bool empty_ring,
+                        uint32_t *ret_record);
 
 /* Row numbers of the process: one per open region. -EMFILE: none left. */
 int comap__row_number_take(uint32_t *ret_number);

@@ -83,7 +83,8 @@ COMAP_API struct comap *comap_open_with(const char *name, const struct comap_opt
  * fine. -EDEADLK, and nothing closed, when the calling thread is inside a read section of it. */
 COMAP_API int comap_close(struct comap *region);
 
-/* In a forked child: takes a seat of its own. 0 where the process is attached already. */
+/* In a forked child: takes a seat of its own, as comap_open() does there too. 0 where the process is
+ * attached already. */
 COMAP_API int comap_attach(struct comap *region);
 
 /* Takes the name away and marks the region superseded: those who have it go on, and their waits
