@@ -15,15 +15,17 @@ struct making {
 	const struct comap_options *options;
 };
 
-static int make_region(void *context, void **ret_handle)
+static int make_region(void *context, struct comap__entry *entry, void **ret_handle)
 {
 	struct making *making = context;
 	struct comap *region;
 	int code = comap__region_open(making->path, making->options, &region);
 
-	if (!code)
-		*ret_handle = region;
-	return code;
+	if (code)
+		return code;
+	region->entry = entry;
+	*ret_handle = region;
+	return 0;
 }
 
 /* Waits for threads of this process that are inside a section, then lets go of the file. */
@@ -98,8 +100,6 @@ static int open_region(const char *name, const struct comap_options *given, stru
 	if (code)
 		return code;
 	region = handle;
-	if (made)
-		region->entry = entry;
 	if (!made && (options.flags & COMAP_EXCLUSIVE)) {
 		comap__registry_put(entry);
 		return comap__fail(COMAP_CAUSE_EXISTS, "%s exists already: this process has it open", name);

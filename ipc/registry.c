@@ -117,7 +117,7 @@ static int make_entry(const char *key, comap__registry_make *make, comap__regist
 
 	if (!entry)
 		return comap__fail(COMAP_CAUSE_NO_MEMORY, "no memory for a handle");
-	code = make(context, &entry->handle);
+	code = make(context, entry, &entry->handle);
 	if (code) {
 		free(entry);
 		return code;

@@ -8,8 +8,9 @@
 /* One open thing. Embedded at the start of its handle's memory is not needed: `handle` points to it. */
 struct comap__entry;
 
-/* Makes the handle when nobody has it: 0 and *ret_handle, or an error. */
-typedef int comap__registry_make(void *context, void **ret_handle);
+/* Makes the handle when nobody has it: 0 and *ret_handle, or an error. The handle keeps `entry`, if it
+ * wants to be given back by it: others may find the handle before comap__registry_get() returns. */
+typedef int comap__registry_make(void *context, struct comap__entry *entry, void **ret_handle);
 /* Unmakes it, when the last reference is gone and no lookup can find it. */
 typedef void comap__registry_unmake(void *handle);
 /* Is the handle still the one that its name means? NULL: always. */

@@ -58,7 +58,7 @@ struct making {
 	const struct comap_type *type;
 };
 
-static int make_value(void *context, void **ret_handle)
+static int make_value(void *context, struct comap__entry *entry, void **ret_handle)
 {
 	struct making *making = context;
 	struct comap *region = making->region;
@@ -78,6 +78,7 @@ static int make_value(void *context, void **ret_handle)
 	shm = comap__at(region, value->cell, sizeof *value->shm, COMAP_CELL_BYTES);
 	value->shm = comap__is_guest(region) ? (void *)(uintptr_t)shm : comap__writable(region, shm);
 	value->region = region;
+	value->entry = entry;
 	pthread_mutexattr_init(&attributes);
 	pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ERRORCHECK);
 	pthread_mutex_init(&value->building, &attributes);
@@ -115,9 +116,7 @@ struct comap_value *comap_value_open(struct comap *region, const char *name,
 	snprintf(key, sizeof key, "v%p/%.*s", (void *)region, (int)COMAP_OBJECT_NAME_BYTES, name);
 	if (comap__registry_get(key, NULL, make_value, unmake_value, &making, &made, &handle, &entry) != 0)
 		return NULL;
-	if (made)
-		((struct comap_value *)handle)->entry = entry;
-	else if (type && comap__directory_open(region, name, COMAP_KIND_OBJECT_VALUE, type, 1, &cell,
+	if (!made && type && comap__directory_open(region, name, COMAP_KIND_OBJECT_VALUE, type, 1, &cell,
 	                                       &type_bytes) != 0) {
 		comap__registry_put(entry);
 		return NULL;
