@@ -82,9 +82,9 @@ static int take_counts(struct comap_identity_shm *identity, const struct comap_o
 	uint64_t heap_max = options->heap_max_bytes ? options->heap_max_bytes : COMAP_HEAP_MAX_DEFAULT;
 
 	identity->seat_count = options->seat_count ? options->seat_count : 1024;
-	identity->thread_count = options->thread_count ? options->thread_count : 4096;
+	identity->thread_count = (options->thread_count ? options->thread_count : 4096) + COMAP_FIRST_RECORD;
 	identity->object_count = options->object_count ? options->object_count : 1024;
-	if (identity->seat_count > COMAP_COUNT_LIMIT || identity->thread_count > COMAP_COUNT_LIMIT ||
+	if (identity->seat_count > COMAP_COUNT_LIMIT || options->thread_count > COMAP_COUNT_LIMIT ||
 	    identity->object_count > COMAP_COUNT_LIMIT)
 		return comap__fail(COMAP_CAUSE_ARGUMENT, "at most %u seats, threads and objects are possible",
 		                   COMAP_COUNT_LIMIT);
@@ -166,7 +166,8 @@ static bool parts_hold(const struct comap_identity_shm *identity)
 	struct comap_identity_shm expected = *identity;
 
 	if (identity->seat_count == 0 || identity->seat_count > COMAP_COUNT_LIMIT ||
-	    identity->thread_count == 0 || identity->thread_count > COMAP_COUNT_LIMIT ||
+	    identity->thread_count <= COMAP_FIRST_RECORD ||
+	    identity->thread_count > COMAP_COUNT_LIMIT + COMAP_FIRST_RECORD ||
 	    identity->object_count == 0 || identity->object_count > COMAP_COUNT_LIMIT ||
 	    identity->heap_max_bytes < COMAP_HEAP_PAGE_BYTES ||
 	    identity->heap_max_bytes > COMAP_HEAP_MAX_LIMIT ||

@@ -57,7 +57,7 @@ int comap_info(struct comap *region, struct comap_info *ret_info)
 	ret_info->format_version = identity->format_version;
 	ret_info->fenced = identity->barrier_mode == COMAP_BARRIER_FENCED;
 	ret_info->seat_count = identity->seat_count;
-	ret_info->thread_count = identity->thread_count;
+	ret_info->thread_count = identity->thread_count - COMAP_FIRST_RECORD;
 	ret_info->object_count = identity->object_count;
 	ret_info->birth_time_ns = identity->birth_time_ns;
 	ret_info->heap_max_bytes = identity->heap_max_bytes;
@@ -70,6 +70,8 @@ int comap_info(struct comap *region, struct comap_info *ret_info)
 	                                    identity->seat_count);
 	ret_info->thread_high_water = bounded(comap_u32_load_acquire(&control->thread_high_water), /* [edge thread.high_water] acq */
 	                                      identity->thread_count);
+	if (ret_info->thread_high_water)
+		ret_info->thread_high_water -= COMAP_FIRST_RECORD;
 	ret_info->attached = seat_count_live(region, ret_info->seat_high_water);
 	ret_info->epoch = comap_u64_load_relaxed(&control->epoch);
 	ret_info->completed = comap_u64_load_relaxed(&control->completed);
@@ -93,7 +95,7 @@ static void look_at_threads(struct comap *region, uint64_t seat_token, struct co
 		region->identity->thread_count);
 	uint64_t epoch = comap_u64_load_relaxed(&region->control->epoch); /* relaxed: a moment's number */
 
-	for (uint32_t i = 0; i < high_water; i++) {
+	for (uint32_t i = COMAP_FIRST_RECORD; i < high_water; i++) {
 		const struct comap_thread_shm *thread = &region->threads[i];
 		uint64_t mark, begun;
 

@@ -65,7 +65,7 @@ struct comap_identity_shm {
 	uint32_t barrier_mode;       /* enum comap_barrier_mode */
 	uint32_t page_bytes;         /* of the creator's machine */
 	uint32_t seat_count;
-	uint32_t thread_count;
+	uint32_t thread_count;       /* records: one more than threads, see COMAP_JANITOR_RECORD */
 	uint32_t object_count;
 	uint32_t pin_policy;         /* enum comap_pin_policy */
 	uint64_t birth_time_ns;      /* CLOCK_REALTIME */
@@ -166,6 +166,12 @@ enum comap_intent_op {
 };
 
 enum comap_park_state { COMAP_PARK_NONE = 0, COMAP_PARK_PARKED = 1, COMAP_PARK_OUSTED = 2 };
+
+/* Record 0 belongs to no thread in particular: whoever has to sweep and finds no record free (the dead
+ * hold them all) does it in this one's name. It has no sections, no ring, no intent; from a dead owner
+ * it is taken over by CAS from the dead one's exact word. */
+#define COMAP_JANITOR_RECORD 0u
+#define COMAP_FIRST_RECORD 1u
 
 /* One thread of an attached process. */
 struct comap_thread_shm {

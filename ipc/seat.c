@@ -418,7 +418,7 @@ static void sweep_threads(struct comap *region, uint32_t index, uint64_t generat
 	uint32_t high_water = comap_u32_load_acquire(&region->control->thread_high_water);
 	bool any = false;
 
-	for (uint32_t i = 0; i < high_water; i++)
+	for (uint32_t i = COMAP_FIRST_RECORD; i < high_water; i++)
 		if (is_left_over(&region->threads[i], index, generation)) {
 			comap__intent_repair(region, i);
 			any = true;
@@ -427,24 +427,18 @@ static void sweep_threads(struct comap *region, uint32_t index, uint64_t generat
 	if (any)
 		comap__heap_sweep(region, index, generation);
 	COMAP_FAULT("sweep.freed");
-	for (uint32_t i = 0; i < high_water; i++)
+	for (uint32_t i = COMAP_FIRST_RECORD; i < high_water; i++)
 		if (is_left_over(&region->threads[i], index, generation))
 			comap__thread_release(region, &region->threads[i]);
 }
 
-int comap__seat_sweep(struct comap *region, uint32_t index)
+static int sweep_as(struct comap *region, uint32_t index, uint64_t token)
 {
 	struct comap_seat_shm *seat = &region->seats[index];
-	struct comap__row *row = comap__thread_row(region);
+	int code = comap__mutex_trylock(region, &seat->sweeper, token);
 	uint64_t word;
 	bool dead;
-	int code;
 
-	if (!row)
-		return -comap_last_error()->code;
-	code = comap__heap_make_writable(region);
-	if (!code)
-		code = comap__mutex_trylock(region, &seat->sweeper, row->token);
 	if (code < 0)
 		return code;
 	/* [edge seat.dead] acq: what the dead one wrote is seen */
@@ -459,8 +453,22 @@ int comap__seat_sweep(struct comap *region, uint32_t index)
 		                      seat_word(word_generation(word) + 1, COMAP_SEAT_FREE));
 		comap_u64_add_relaxed(&region->control->sweeps, 1); /* relaxed: a counter */
 	}
-	comap__mutex_unlock(&seat->sweeper, row->token);
+	comap__mutex_unlock(&seat->sweeper, token);
 	return 0;
+}
+
+int comap__seat_sweep(struct comap *region, uint32_t index)
+{
+	uint64_t token;
+	int code = comap__heap_make_writable(region);
+
+	if (!code)
+		code = comap__sweeper_begin(region, &token);
+	if (code)
+		return code;
+	code = sweep_as(region, index, token);
+	comap__sweeper_end(region, token);
+	return code;
 }
 
 /* Is there a record of the seat whose thread is of a generation that is over? Left by a sweeper that
@@ -470,7 +478,7 @@ static bool has_left_over(struct comap *region, uint32_t index, uint64_t generat
 	/* [edge thread.high_water] acq */
 	uint32_t high_water = comap_u32_load_acquire(&region->control->thread_high_water);
 
-	for (uint32_t i = 0; i < high_water; i++)
+	for (uint32_t i = COMAP_FIRST_RECORD; i < high_water; i++)
 		if (is_left_over(&region->threads[i], index, generation))
 			return true;
 	return false;

@@ -63,7 +63,7 @@ int comap__thread_claim(struct comap *region, uint64_t seat_token, bool empty_ri
 	uint32_t high_water = comap_u32_load_acquire(&control->thread_high_water);
 	int code;
 
-	for (uint32_t i = 0; i < region->identity->thread_count; i++) {
+	for (uint32_t i = COMAP_FIRST_RECORD; i < region->identity->thread_count; i++) {
 		struct comap_thread_shm *thread = &region->threads[i];
 
 		if (i >= high_water) {
@@ -92,7 +92,36 @@ int comap__thread_claim(struct comap *region, uint64_t seat_token, bool empty_ri
 		return 0;
 	}
 	return comap__fail(COMAP_CAUSE_MARKS, "all %u thread records of %s are taken: create it with a "
-	                   "larger thread_count", region->identity->thread_count, region->path);
+	                   "larger thread_count", region->identity->thread_count - COMAP_FIRST_RECORD,
+	                   region->path);
+}
+
+int comap__janitor_claim(struct comap *region, uint64_t *ret_token)
+{
+	struct comap_thread_shm *thread = &region->threads[COMAP_JANITOR_RECORD];
+	uint64_t own = region->attachment->seat_token << 1 | 1, owner;
+	int code = allocate_record(region, COMAP_JANITOR_RECORD);
+
+	if (code)
+		return code;
+	owner = comap_u64_load_acquire(&thread->owner); /* [edge thread.release] acq */
+	if (owner == own || (owner && !comap__seat_is_dead(region, owner >> 1)))
+		return -EBUSY;
+	/* [edge thread.release] acq: what the one before had begun to sweep is seen */
+	if (!comap_u64_cas_acq_rel(&thread->owner, owner, own))
+		return -EBUSY;
+	COMAP_FAULT("janitor.claimed");
+	/* A dead one's locks name its tenure: from here on it is over. Relaxed: acquired with the owner
+	 * word, and a reader who sees the old one believes the dead one's lock held a moment longer. */
+	if (owner)
+		comap_u64_add_relaxed(&thread->tenure, 1);
+	*ret_token = comap__record_token(region, COMAP_JANITOR_RECORD);
+	return 0;
+}
+
+void comap__janitor_release(struct comap *region)
+{
+	comap__thread_release(region, &region->threads[COMAP_JANITOR_RECORD]);
 }
 
 void comap__thread_release(struct comap *region, struct comap_thread_shm *thread)
@@ -209,6 +238,23 @@ int comap_thread_register(struct comap *region)
 	if (code == -EUSERS && comap__seats_reap(region) > 0)
 		code = register_thread(region);
 	return code;
+}
+
+int comap__sweeper_begin(struct comap *region, uint64_t *ret_token)
+{
+	int code = register_thread(region);
+
+	if (code == -EUSERS)
+		return comap__janitor_claim(region, ret_token);
+	if (!code)
+		*ret_token = comap__row(region)->token;
+	return code;
+}
+
+void comap__sweeper_end(struct comap *region, uint64_t token)
+{
+	if (comap__token_index(token) == COMAP_JANITOR_RECORD)
+		comap__janitor_release(region);
 }
 
 struct comap__row *comap__thread_row(struct comap *region)

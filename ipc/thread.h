@@ -16,6 +16,15 @@ void comap__thread_release(struct comap *region, struct comap_thread_shm *thread
 int comap__thread_claim(struct comap *region, uint64_t seat_token, bool empty_ring,
                         uint32_t *ret_record);
 
+/* The janitor's record (layout.h) for a moment: -EBUSY where somebody living has it. */
+int comap__janitor_claim(struct comap *region, uint64_t *ret_token);
+void comap__janitor_release(struct comap *region);
+
+/* In whose name the calling thread sweeps: its own, registered where it was not, or the janitor's where
+ * no record is free. -EBUSY: somebody else is the janitor. */
+int comap__sweeper_begin(struct comap *region, uint64_t *ret_token);
+void comap__sweeper_end(struct comap *region, uint64_t token);
+
 /* Row numbers of the process: one per open region. -EMFILE: none left. */
 int comap__row_number_take(uint32_t *ret_number);
 void comap__row_number_give(struct comap *region);
