@@ -229,30 +229,41 @@ static bool spill(struct comap *region, uint32_t record)
 	return comap__ring_count(own) < COMAP_RING_ENTRIES;
 }
 
-/* Readers pin more than the budget: what the region's creator chose. */
+/* There is room to go on: budget, and a place on the thread's ring. */
+static bool has_room(struct comap *region, struct comap__row *row)
+{
+	return !over_budget(region) &&
+	       (comap__ring_count(&region->threads[row->record]) < COMAP_RING_ENTRIES ||
+	        spill(region, row->record));
+}
+
+/* Readers pin more than the budget, or more blocks than the rings have places for: what the region's
+ * creator chose. */
 static int meet_budget(struct comap *region, struct comap__row *row)
 {
 	uint64_t deadline_ns = region->identity->pin_policy == COMAP_PIN_WAIT
 		? COMAP_FOREVER : comap_deadline_ms(PIN_PATIENCE_MS);
+	const char *what = over_budget(region) ? "more bytes than the budget of this region allows"
+	                                       : "more blocks than its thread records can keep";
 	int64_t seat;
 	int code;
 
 	if (comap__in_section(region))
-		return comap__fail(COMAP_CAUSE_PINNED, "%s: readers pin more than its budget of %llu bytes, and "
-		                   "this thread is inside a read section itself", region->path,
-		                   (unsigned long long)region->identity->pin_budget_bytes);
+		return comap__fail(COMAP_CAUSE_PINNED, "%s: readers pin %s, and this thread is inside a read "
+		                   "section itself", region->path, what);
 	code = comap_synchronize_until(region, deadline_ns);
 	comap__rings_drain_done(region, row->record);
 	comap__rings_adopt(region);
-	if (code == 0 || !over_budget(region))
+	if (has_room(region, row))
 		return 0;
 	seat = code == -ETIMEDOUT ? comap__error()->seat : -1;
-	if (seat < 0)
+	if (code && seat < 0)
 		return code;
-	comap__fail(COMAP_CAUSE_PINNED, "%s: readers pin more than its budget of %llu bytes: seat %lld "
-	            "(%.31s, pid %u) stays inside a read section", region->path,
-	            (unsigned long long)region->identity->pin_budget_bytes, (long long)seat,
-	            region->seats[seat].name, region->seats[seat].pid.v);
+	if (seat < 0) /* nobody reads: others retire as fast as we do */
+		return comap__fail(COMAP_CAUSE_PINNED, "%s: other writers retire %s", region->path, what);
+	comap__fail(COMAP_CAUSE_PINNED, "%s: readers pin %s: seat %lld (%.31s, pid %u) stays inside a read "
+	            "section", region->path, what, (long long)seat, region->seats[seat].name,
+	            region->seats[seat].pid.v);
 	comap__error()->seat = seat;
 	return -EBUSY;
 }
@@ -274,17 +285,9 @@ int comap__retire_reserve(struct comap *region, struct comap__row *row)
 		if (ticket && comap_synchronize_poll(region, ticket) == 1)
 			comap__rings_drain_done(region, row->record);
 	}
-	if (budget && over_budget(region)) {
-		int code = meet_budget(region, row);
-
-		if (code)
-			return code;
-	}
-	if (comap__ring_count(thread) < COMAP_RING_ENTRIES || spill(region, row->record))
+	if (!budget && comap__ring_count(thread) < COMAP_RING_ENTRIES)
 		return 0;
-	return comap__fail(COMAP_CAUSE_MARKS, "%s: the thread's ring of retired blocks is full, and so are "
-	                   "all %u thread records: a reader stays inside its section (`comap ps`)",
-	                   region->path, region->identity->thread_count);
+	return has_room(region, row) ? 0 : meet_budget(region, row);
 }
 
 /* --- intents --------------------------------------------------------------------------------------- */
