@@ -10,6 +10,7 @@
 #include <comap/error.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <signal.h>
 #include <stdio.h>
@@ -69,17 +70,47 @@ static void seed_random(uint64_t number)
 	random_state |= 1; /* zero would stay zero */
 }
 
-static int share(void)
+static int shared_fd = -1;              /* a memfd, so that it outlives exec */
+
+static int map_shared(void)
 {
 	void *at;
 
-	if (shared)
-		return 0;
-	if (comap__vm_map(sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0,
-	                  &at) != 0)
+	if (comap__vm_map(sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED, shared_fd, 0, &at) != 0)
 		return -1;
 	shared = at;
 	return 0;
+}
+
+static int share(void)
+{
+	if (shared)
+		return 0;
+	shared_fd = memfd_create("comap test", MFD_CLOEXEC);
+	if (shared_fd < 0 || ftruncate(shared_fd, sizeof *shared) != 0)
+		return -1;
+	return map_shared();
+}
+
+int proc_exec(const char *argument, const char *second)
+{
+	char number[64];
+
+	snprintf(number, sizeof number, "%d %d", shared_fd, own_number);
+	if (setenv("COMAP_TEST_ROLE", number, 1) != 0 || fcntl(shared_fd, F_SETFD, 0) != 0)
+		return PROC_FAILED;
+	execl("/proc/self/exe", program_invocation_short_name, argument, second, (char *)NULL);
+	return PROC_FAILED;
+}
+
+bool proc_executed(void)
+{
+	const char *number = getenv("COMAP_TEST_ROLE");
+
+	if (!number || sscanf(number, "%d %d", &shared_fd, &own_number) != 2 || map_shared() != 0)
+		return false;
+	seed_random((uint64_t)own_number + 1);
+	return true;
 }
 
 int proc_setup(void **state)
@@ -124,10 +155,20 @@ int proc_teardown(void **state)
 
 /* --- children ----------------------------------------------------------------------------- */
 
+/* cmocka catches these to go on with its next test: a child is to die of them. */
+static void die_of_faults(void)
+{
+	static const int faults[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGSYS };
+
+	for (unsigned i = 0; i < sizeof faults / sizeof faults[0]; i++)
+		signal(faults[i], SIG_DFL);
+}
+
 static void run_role(unsigned number, int (*role)(void *arg), void *arg) __attribute__((noreturn));
 static void run_role(unsigned number, int (*role)(void *arg), void *arg)
 {
 	own_number = (int)number;
+	die_of_faults();
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() == 1)
 		_exit(PROC_FAILED); /* the test was faster */

@@ -94,6 +94,11 @@ void proc_kill(struct proc *proc);
 /* Of a child that has been waited for: gives its place back, for tests with many children. */
 void proc_release(struct proc *proc);
 
+/* In a role: the test's program again, in place of this one, with two arguments; the role goes on in its
+ * main(), where proc_executed() says so and has made the kit ready. Returns only where it fails. */
+int proc_exec(const char *argument, const char *second);
+bool proc_executed(void);
+
 /* In a child: ends it with a sentence for the test. */
 void proc_fail(const char *file, int line, const char *format, ...)
 	COMAP_PRINTF(3, 4) __attribute__((noreturn));
