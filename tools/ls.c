@@ -15,6 +15,7 @@ const char tool_ls_help[] =
 	"\n"
 	"Options:\n"
 	"      --names           the names only, one a line\n"
+	"      --types           of the objects of REGION: whole field lists\n"
 	TOOL_HELP_JSON
 	TOOL_HELP_BYTES
 	TOOL_HELP_TABLE
@@ -22,11 +23,18 @@ const char tool_ls_help[] =
 	"Examples:\n"
 	"  comap ls\n"
 	"  comap ls fx\n"
-	"  comap ls fx --json | jq -r '.objects[] | select(.kind == \"value\") | .name'\n";
+	"  comap ls fx --types\n"
+	"  comap ls fx --json | jq -r '.objects[] | select(.version > 0) | .name'\n";
 
 static const struct option options[] = {
 	{ "names", no_argument, NULL, 256 },
+	{ "types", no_argument, NULL, 257 },
 	TOOL_OPTIONS
+};
+
+struct listing {
+	bool names; /* only */
+	bool types; /* whole field lists */
 };
 
 static void print_name(const char *name)
@@ -37,52 +45,119 @@ static void print_name(const char *name)
 	free(safe);
 }
 
-static void print_object(struct out *out, struct comap *region, const struct comap_object *object)
+/* What is published in a value now; nothing where it is no value, or none was. */
+struct latest {
+	uint64_t version;
+	uint64_t size_bytes;
+	uint64_t published_ns;
+};
+
+static void look_at_value(struct comap *region, const struct comap_object *object,
+                          struct latest *ret_latest)
 {
-	struct comap_type *type;
+	struct comap_value *value = strcmp(object->kind, "value") == 0
+	                          ? comap_value_open(region, object->name, NULL) : NULL;
+	struct comap_view view = { 0 };
+	int code;
+
+	*ret_latest = (struct latest){ 0 };
+	if (!value)
+		return;
+	/* No room for a copy: it says how large it is. */
+	code = comap_value_get(value, NULL, 0, &view);
+	if (code == 0 || code == -ENOBUFS) {
+		ret_latest->version = comap_value_version(value);
+		ret_latest->size_bytes = view.size_bytes;
+		ret_latest->published_ns = comap_value_published_ns(value);
+	}
+	comap_value_close(value);
+}
+
+static void print_fields_json(struct out *out, const struct comap_type *type)
+{
+	out_list_begin(out, "fields", NULL, 0);
+	for (uint32_t i = 0; type && i < type->field_count; i++) {
+		out_row(out);
+		out_text(out, "name", type->fields[i].name);
+		out_text(out, "kind", comap_kind_name(type->fields[i].kind));
+		out_u64(out, "offset_bytes", type->fields[i].offset_bytes);
+		out_u64(out, "size_bytes", type->fields[i].size_bytes);
+		out_row_end(out);
+	}
+	out_list_end(out);
+}
+
+static void print_type(struct out *out, struct comap *region, const struct comap_object *object,
+                       bool whole)
+{
+	struct comap_type *type = NULL;
 	char text[2048];
 
+	if (object->field_count == 0) {
+		out_none(out, "type");
+		return;
+	}
+	if (whole || out->json)
+		type = comap_object_type(region, object->name);
+	if (type && whole && !out->json) {
+		comap_type_print(type, text, sizeof text);
+		out_text(out, "type", text);
+	} else {
+		out_text(out, "type", object->type_name);
+	}
+	if (out->json) {
+		out_u64(out, "type_size_bytes", object->type_size_bytes);
+		print_fields_json(out, type);
+	}
+	free(type);
+}
+
+static void print_object(struct out *out, struct comap *region, const struct comap_object *object,
+                         bool types)
+{
+	struct latest latest;
+
+	look_at_value(region, object, &latest);
 	out_row(out);
 	out_text(out, "name", object->name);
 	out_text(out, "kind", object->kind);
-	out_time(out, "created_ns", object->created_ns);
-	if (object->field_count == 0) {
-		out_text(out, "type", NULL);
-		out_row_end(out);
-		return;
-	}
-	type = comap_object_type(region, object->name);
-	if (type)
-		comap_type_print(type, text, sizeof text);
+	if (latest.version)
+		out_u64(out, "version", latest.version);
 	else
-		snprintf(text, sizeof text, "%s, of %u bytes", object->type_name,
-		         object->type_size_bytes);
-	out_text(out, "type", text);
-	free(type);
+		out_none(out, "version");
+	if (latest.version)
+		out_bytes(out, "size_bytes", latest.size_bytes);
+	else
+		out_none(out, "size_bytes");
+	out_time(out, "published_ns", latest.published_ns);
+	if (out->json)
+		out_time(out, "created_ns", object->created_ns);
+	print_type(out, region, object, types);
 	out_row_end(out);
 }
 
-static int list_objects(struct tool_call *call, bool names, const char *name)
+static int list_objects(struct tool_call *call, const struct listing *listing, const char *name)
 {
 	static const struct out_column columns[] = {
-		{ "NAME", false }, { "KIND", false }, { "CREATED", false }, { "TYPE", false },
+		{ "NAME", false }, { "KIND", false }, { "VERSION", true }, { "SIZE", true },
+		{ "PUBLISHED", false }, { "TYPE", false },
 	};
 	struct comap *region = tool_look(name);
 	struct comap_object object;
 
 	if (!region)
 		return tool_fail(name);
-	if (!names) {
+	if (!listing->names) {
 		out_begin(&call->out);
-		out_list_begin(&call->out, "objects", columns, 4);
+		out_list_begin(&call->out, "objects", columns, sizeof columns / sizeof columns[0]);
 	}
 	for (uint32_t i = 0; comap_object_at(region, i, &object) == 0; i++) {
-		if (names)
+		if (listing->names)
 			print_name(object.name);
 		else
-			print_object(&call->out, region, &object);
+			print_object(&call->out, region, &object, listing->types);
 	}
-	if (!names) {
+	if (!listing->names) {
 		out_list_end(&call->out);
 		out_end(&call->out);
 	}
@@ -135,7 +210,7 @@ static int visible(const struct dirent *entry)
 	return entry->d_name[0] != '.';
 }
 
-static int list_regions(struct tool_call *call, bool names)
+static int list_regions(struct tool_call *call, const struct listing *listing)
 {
 	static const struct out_column columns[] = {
 		{ "NAME", false }, { "STATE", false }, { "ALIVE", true }, { "DEAD", true },
@@ -153,7 +228,7 @@ static int list_regions(struct tool_call *call, bool names)
 	if (count < 0 && errno != ENOENT)
 		return tool_say(errno == EACCES ? TOOL_PERMISSION : TOOL_FAILED, folder, "%s",
 		                strerror(errno));
-	if (!names) {
+	if (!listing->names) {
 		out_begin(&call->out);
 		if (call->out.json)
 			out_text(&call->out, "folder", folder);
@@ -161,14 +236,14 @@ static int list_regions(struct tool_call *call, bool names)
 	}
 	for (int i = 0; i < count; i++) {
 		snprintf(path, sizeof path, "%s/%s", folder, entries[i]->d_name);
-		if (names)
+		if (listing->names)
 			print_name(entries[i]->d_name);
 		else
 			print_region(&call->out, path, entries[i]->d_name);
 		free(entries[i]);
 	}
 	free(entries);
-	if (!names) {
+	if (!listing->names) {
 		out_list_end(&call->out);
 		out_end(&call->out);
 	}
@@ -178,16 +253,18 @@ static int list_regions(struct tool_call *call, bool names)
 int tool_ls(int argc, char **argv)
 {
 	struct tool_call call = TOOL_CALL(argv[0]);
-	bool names = false;
+	struct listing listing = { 0 };
 	int option;
 
 	while ((option = tool_next(&call, argc, argv, options)) != -1) {
-		if (option == '?')
-			return TOOL_USAGE;
-		names = true;
+		switch (option) {
+		case 256: listing.names = true; break;
+		case 257: listing.types = true; break;
+		default: return TOOL_USAGE;
+		}
 	}
 	if (tool_operands(&call, 0, 1))
 		return TOOL_USAGE;
-	return call.operand_count ? list_objects(&call, names, call.operands[0])
-	                          : list_regions(&call, names);
+	return call.operand_count ? list_objects(&call, &listing, call.operands[0])
+	                          : list_regions(&call, &listing);
 }

@@ -75,7 +75,7 @@ static void note_stall(struct comap_seat *worst, const struct comap_seat *seat)
 
 static void print_stall(struct out *out, const struct comap_seat *worst, uint64_t retired_bytes)
 {
-	char size[24], *name;
+	char *name;
 
 	if (out->json) {
 		if (worst->behind)
@@ -88,11 +88,10 @@ static void print_stall(struct out *out, const struct comap_seat *worst, uint64_
 	}
 	if (worst->behind == 0)
 		return;
-	out_size(size, sizeof size, retired_bytes);
 	name = out_safe(worst->name);
 	printf("\nSeat %u (%s, pid %u, %s) holds the grace period back: %" PRIu64
-	       " began since it began to read; %s wait.\n",
-	       worst->index, name, worst->pid, life_of(worst), worst->behind, size);
+	       " began since it began to read; %" PRIu64 " bytes wait for reuse.\n",
+	       worst->index, name, worst->pid, life_of(worst), worst->behind, retired_bytes);
 	free(name);
 }
 

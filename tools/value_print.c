@@ -77,8 +77,7 @@ static void print_json(struct out *out, const struct value_copy *copy)
 		print_fields(out, copy);
 		out_object_end(out);
 		if (copy->size_bytes > copy->type->size_bytes)
-			out_hex(out, "rest_hex", copy->data + copy->type->size_bytes,
-			        copy->size_bytes - copy->type->size_bytes);
+			out_u64(out, "rest_bytes", copy->size_bytes - copy->type->size_bytes);
 	} else {
 		out_none(out, "type");
 		if (printable(copy)) {

@@ -17,9 +17,14 @@ look() { # STATE
 	run 0 ls --names
 	same fx "$(cat "$out")" "ls --names has the one region"
 	run 0 ls fx
+	says '^rates +value +[0-9]+ +40 20.*Z struct fx$'
+	run 0 ls fx --types
 	says 'rates +value .*f64 eurusd @0;.* i32\[3\] ticks'
 	run 0 ls fx --json
-	json '.objects[0] | .name == "rates" and .kind == "value" and (.type | test("str.8. venue"))'
+	json '.objects[0] | .name == "rates" and .kind == "value" and .version > 0 and
+		.size_bytes == 40 and .published_ns >= .created_ns'
+	json '.objects[0].fields[2] ==
+		{name: "ticks", kind: "i32", offset_bytes: 16, size_bytes: 12}'
 	run 0 value get fx rates
 	says '^# .*fx, version [0-9]+, [0-9]+ bytes, 20'
 	says '^eurusd +1.25$'
