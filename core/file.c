@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
@@ -39,10 +40,28 @@ static int allocate_without_signal(int fd, int mode, off_t offset, off_t size)
 	return code;
 }
 
+/* -ENOSPC where the free space cannot suffice even if every block that the file has lies in the range:
+ * asked before, because what a failing fallocate() took cannot be given back while others grow the
+ * file, too. Unlimited memory file systems have 0 blocks. */
+static int certainly_full(int fd, uint64_t size_bytes)
+{
+	struct statvfs fs;
+	struct stat st;
+	uint64_t free_blocks;
+
+	if (fstatvfs(fd, &fs) != 0 || fs.f_blocks == 0 || fstat(fd, &st) != 0)
+		return 0;
+	free_blocks = geteuid() == 0 ? fs.f_bfree : fs.f_bavail;
+	return size_bytes > (uint64_t)st.st_blocks * 512 &&
+	                       (size_bytes - (uint64_t)st.st_blocks * 512) / fs.f_frsize > free_blocks
+	               ? -ENOSPC : 0;
+}
+
 int comap__file_allocate(int fd, uint64_t offset_bytes, uint64_t size_bytes)
 {
 	struct rlimit limit;
 	uint64_t end_bytes;
+	int code;
 
 	if (size_bytes == 0)
 		return 0;
@@ -51,7 +70,12 @@ int comap__file_allocate(int fd, uint64_t offset_bytes, uint64_t size_bytes)
 	if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
 	    end_bytes > limit.rlim_cur)
 		return -EFBIG;
-	return allocate_without_signal(fd, 0, (off_t)offset_bytes, (off_t)size_bytes);
+	code = certainly_full(fd, size_bytes);
+	if (code)
+		return code;
+	/* First the blocks, then the size: ext4 would keep half of either when it runs out on the way. */
+	code = allocate_without_signal(fd, FALLOC_FL_KEEP_SIZE, (off_t)offset_bytes, (off_t)size_bytes);
+	return code ? code : allocate_without_signal(fd, 0, (off_t)offset_bytes, (off_t)size_bytes);
 }
 
 int comap__file_own_blocks(int fd, uint64_t offset_bytes, uint64_t size_bytes)

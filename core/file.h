@@ -9,7 +9,8 @@
 
 /* Allocates the file's space from `offset_bytes` on, growing it where it is shorter; what is
  * allocated already stays as it is, so the call can be repeated. A full file system and
- * RLIMIT_FSIZE are -ENOSPC and -EFBIG: no signal is raised, and the size is what it was.
+ * RLIMIT_FSIZE are -ENOSPC and -EFBIG: no signal is raised, and the size is what it was. (Where others
+ * take the last blocks meanwhile, some may stay with the file, behind its end.)
  * File systems without fallocate: -EOPNOTSUPP. Blocks on I/O. Safe from several processes at once. */
 int comap__file_allocate(int fd, uint64_t offset_bytes, uint64_t size_bytes);
 

@@ -14,6 +14,7 @@ packages=(
 	ieee-data                                     # the registry that the demo serves
 	gnuplot-nox                                   # its picture
 	spin                                          # models of the protocols
+	e2fsprogs xfsprogs                            # small file systems for the tests of full disks
 	procps systemd                                # ps; systemd-analyze verify
 )
 
