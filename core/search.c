@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Search: count a byte, find a literal.
  *
- * A literal is looked for by two of its bytes, the rarest that it has: where both stand at their
- * distance the whole is compared. Rare is what text rarely contains, by class of character.
+ * A literal is looked for by two of its bytes: where both stand at their distance the whole is
+ * compared. Which two is decided by a sample of the text, where there is one: bytes that are rare
+ * alone may be common together (the 'v' of every "/svc07/"). Without a sample, rare is what text
+ * rarely contains, by class of character.
  *
  * Progress:   counting is linear; finding is linear in practice, size times literal at worst */
 #include <comap/search.h>
@@ -13,6 +15,10 @@
 #include <immintrin.h>
 #define HAVE_AVX2 1
 #endif
+
+#define PLACES_MAX 64u      /* of the literal, that are looked at to choose two */
+#define SAMPLE_PLACES 10u
+#define SAMPLE_BYTES (16u << 10)
 
 /* --- count -------------------------------------------------------------------------------- */
 
@@ -92,7 +98,6 @@ uint64_t comap_bytes_count(const void *bytes, uint64_t size_bytes, unsigned char
 
 /* --- find --------------------------------------------------------------------------------- */
 
-#ifdef HAVE_AVX2
 /* How common a byte is in text and logs; the smaller the rarer. */
 static unsigned commonness(unsigned char c)
 {
@@ -111,91 +116,135 @@ static unsigned commonness(unsigned char c)
 	return c == 0 ? 8 : 2;
 }
 
-/* The places in the literal of its two rarest bytes, the same one twice where it has only one. */
-static void pick_rare(const unsigned char *literal, size_t size, size_t *ret_first, size_t *ret_second)
+/* The rarest byte of the literal, and the rarest other one; the ends where all are alike. */
+static void pick_by_class(struct comap_finder *finder)
 {
-	size_t first = 0, second = size - 1;
+	const unsigned char *literal = finder->literal;
+	uint32_t size = finder->literal_bytes < PLACES_MAX ? (uint32_t)finder->literal_bytes
+	                                                   : PLACES_MAX;
 
-	for (size_t i = 1; i < size; i++)
-		if (commonness(literal[i]) < commonness(literal[first]))
-			first = i;
-	if (second == first)
-		second = 0;
-	for (size_t i = 0; i < size; i++)
-		if (i != first && literal[i] != literal[first] &&
-		    commonness(literal[i]) < commonness(literal[second]))
-			second = i;
-	*ret_first = first;
-	*ret_second = second;
+	finder->first = 0;
+	for (uint32_t i = 1; i < size; i++)
+		if (commonness(literal[i]) < commonness(literal[finder->first]))
+			finder->first = i;
+	finder->second = finder->first == size - 1 ? 0 : size - 1;
+	for (uint32_t i = 0; i < size; i++)
+		if (i != finder->first && literal[i] != literal[finder->first] &&
+		    commonness(literal[i]) < commonness(literal[finder->second]))
+			finder->second = i;
 }
 
-__attribute__((target("avx2")))
-static const unsigned char *check_candidates(const unsigned char *at, uint32_t mask,
-                                             const unsigned char *literal, size_t size)
+/* How often two bytes of the literal stand at their distance in the sample. */
+__attribute__((optimize("O3")))
+static uint32_t count_pair(const struct comap_finder *finder, uint32_t first, uint32_t second,
+                           const unsigned char *sample, uint32_t start_count)
 {
-	for (; mask; mask &= mask - 1) {
-		const unsigned char *here = at + __builtin_ctz(mask);
+	unsigned char a = finder->literal[first], b = finder->literal[second];
+	uint32_t count = 0;
 
-		if (memcmp(here, literal, size) == 0)
-			return here;
-	}
-	return NULL;
+	for (uint32_t i = 0; i < start_count; i++)
+		count += (sample[i + first] == a) & (sample[i + second] == b);
+	return count;
 }
 
-/* Looks at starts 0 .. *ret_starts - 1, whole steps only; says how many those were. */
-__attribute__((target("avx2")))
-static const unsigned char *find_avx2(const unsigned char *bytes, uint64_t start_count,
-                                      const unsigned char *literal, size_t size,
-                                      uint64_t *ret_starts)
+static void pick_by_sample(struct comap_finder *finder, const unsigned char *sample,
+                           uint64_t sample_bytes)
 {
-	size_t first, second;
-	__m256i rare, other;
+	uint32_t size = finder->literal_bytes < SAMPLE_PLACES ? (uint32_t)finder->literal_bytes
+	                                                      : SAMPLE_PLACES;
+	uint32_t least = UINT32_MAX, start_count;
+
+	if (sample_bytes > SAMPLE_BYTES)
+		sample_bytes = SAMPLE_BYTES;
+	if (sample_bytes < 2 * PLACES_MAX)
+		return;
+	start_count = (uint32_t)sample_bytes - PLACES_MAX;
+	for (uint32_t i = 0; i + 1 < size; i++)
+		for (uint32_t k = i + 1; k < size; k++) {
+			uint32_t count = count_pair(finder, i, k, sample, start_count);
+
+			if (count >= least)
+				continue;
+			least = count;
+			finder->first = i;
+			finder->second = k;
+		}
+}
+
+void comap_finder_init(struct comap_finder *finder, const void *literal, uint64_t literal_bytes,
+                       const void *sample, uint64_t sample_bytes)
+{
+	*finder = (struct comap_finder){ .literal = literal, .literal_bytes = literal_bytes };
+	if (literal_bytes < 2)
+		return;
+	pick_by_class(finder);
+	if (sample)
+		pick_by_sample(finder, sample, sample_bytes);
+}
+
+#ifdef HAVE_AVX2
+__attribute__((target("avx2")))
+static inline uint32_t pair_mask(const unsigned char *at, const struct comap_finder *finder,
+                                 __m256i rare, __m256i other)
+{
+	__m256i first = _mm256_loadu_si256((const void *)(at + finder->first));
+	__m256i second = _mm256_loadu_si256((const void *)(at + finder->second));
+
+	return (uint32_t)_mm256_movemask_epi8(_mm256_and_si256(_mm256_cmpeq_epi8(first, rare),
+	                                                       _mm256_cmpeq_epi8(second, other)));
+}
+
+/* Looks at starts 0 .. start_count - 1, whole steps only; *ret_starts says how many those were. */
+__attribute__((target("avx2")))
+static const unsigned char *find_avx2(const struct comap_finder *finder, const unsigned char *bytes,
+                                      uint64_t start_count, uint64_t *ret_starts)
+{
+	const __m256i rare = _mm256_set1_epi8((char)finder->literal[finder->first]);
+	const __m256i other = _mm256_set1_epi8((char)finder->literal[finder->second]);
 	uint64_t start = 0;
 
-	pick_rare(literal, size, &first, &second);
-	rare = _mm256_set1_epi8((char)literal[first]);
-	other = _mm256_set1_epi8((char)literal[second]);
 	for (; start + 64 <= start_count; start += 64) {
 		const unsigned char *at = bytes + start;
-		const unsigned char *found = NULL;
-		__m256i low, high;
+		uint64_t mask = pair_mask(at, finder, rare, other) |
+		                (uint64_t)pair_mask(at + 32, finder, rare, other) << 32;
 
-		low = _mm256_and_si256(
-			_mm256_cmpeq_epi8(_mm256_loadu_si256((const void *)(at + first)), rare),
-			_mm256_cmpeq_epi8(_mm256_loadu_si256((const void *)(at + second)), other));
-		high = _mm256_and_si256(
-			_mm256_cmpeq_epi8(_mm256_loadu_si256((const void *)(at + first + 32)), rare),
-			_mm256_cmpeq_epi8(_mm256_loadu_si256((const void *)(at + second + 32)), other));
-		if (_mm256_testz_si256(_mm256_or_si256(low, high), _mm256_set1_epi8(-1)))
-			continue;
-		found = check_candidates(at, (uint32_t)_mm256_movemask_epi8(low), literal, size);
-		if (!found)
-			found = check_candidates(at + 32, (uint32_t)_mm256_movemask_epi8(high), literal, size);
-		if (found)
-			return found;
+		for (; COMAP_UNLIKELY(mask); mask &= mask - 1) {
+			const unsigned char *here = at + __builtin_ctzll(mask);
+
+			if (memcmp(here, finder->literal, finder->literal_bytes) == 0)
+				return here;
+		}
 	}
 	*ret_starts = start;
 	return NULL;
 }
 #endif
 
-const void *comap_bytes_find(const void *bytes, uint64_t size_bytes, const void *literal,
-                             uint64_t literal_bytes)
+const void *comap_finder_next(const struct comap_finder *finder, const void *bytes,
+                              uint64_t size_bytes)
 {
-	uint64_t done = 0;
+	uint64_t literal_bytes = finder->literal_bytes, done = 0;
 
 	if (literal_bytes > size_bytes)
 		return NULL;
 	if (literal_bytes <= 1)
-		return literal_bytes ? memchr(bytes, *(const unsigned char *)literal, size_bytes) : bytes;
+		return literal_bytes ? memchr(bytes, *finder->literal, size_bytes) : bytes;
 #ifdef HAVE_AVX2
 	if (__builtin_cpu_supports("avx2")) {
-		const void *found = find_avx2(bytes, size_bytes - literal_bytes + 1, literal,
-		                              literal_bytes, &done);
+		const void *found = find_avx2(finder, bytes, size_bytes - literal_bytes + 1, &done);
 
 		if (found)
 			return found;
 	}
 #endif
-	return memmem((const char *)bytes + done, size_bytes - done, literal, literal_bytes);
+	return memmem((const char *)bytes + done, size_bytes - done, finder->literal, literal_bytes);
+}
+
+const void *comap_bytes_find(const void *bytes, uint64_t size_bytes, const void *literal,
+                             uint64_t literal_bytes)
+{
+	struct comap_finder finder;
+
+	comap_finder_init(&finder, literal, literal_bytes, NULL, 0);
+	return comap_finder_next(&finder, bytes, size_bytes);
 }

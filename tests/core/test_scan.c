@@ -693,6 +693,7 @@ static void finds_what_memmem_finds(void **state)
 	for (unsigned round = 0; round < 4000; round++) {
 		size_t size = proc_random_below(400), literal_bytes = proc_random_below(8);
 		unsigned char *bytes = malloc(size ? size : 1), literal[8];
+		struct comap_finder finder;
 
 		MUST(bytes);
 		for (size_t i = 0; i < size; i++)
@@ -700,6 +701,9 @@ static void finds_what_memmem_finds(void **state)
 		for (size_t i = 0; i < literal_bytes; i++)
 			literal[i] = (unsigned char)("ab q"[proc_random_below(4)]);
 		assert_ptr_equal(comap_bytes_find(bytes, size, literal, literal_bytes),
+		                 memmem(bytes, size, literal, literal_bytes));
+		comap_finder_init(&finder, literal, literal_bytes, bytes, size);
+		assert_ptr_equal(comap_finder_next(&finder, bytes, size),
 		                 memmem(bytes, size, literal, literal_bytes));
 		free(bytes);
 	}
