@@ -15,6 +15,7 @@ packages=(
 	gnuplot-nox                                   # its picture
 	spin                                          # models of the protocols
 	e2fsprogs xfsprogs                            # small file systems for the tests of full disks
+	ripgrep                                       # bench: what ours is measured against
 	procps systemd                                # ps; systemd-analyze verify
 )
 

@@ -92,6 +92,7 @@ bool tool_parse_size(const char *text, uint64_t *ret_bytes);
 bool tool_parse_seconds(const char *text, uint64_t *ret_ms);
 bool tool_parse_number(const char *text, uint64_t most, uint64_t *ret_number);
 
+int tool_advise(int argc, char **argv);
 int tool_create(int argc, char **argv);
 int tool_info(int argc, char **argv);
 int tool_ls(int argc, char **argv);
@@ -103,8 +104,8 @@ int tool_value_get(int argc, char **argv);
 int tool_value_put(int argc, char **argv);
 int tool_value_watch(int argc, char **argv);
 
-extern const char tool_create_help[], tool_info_help[], tool_ls_help[], tool_pages_help[],
-	tool_path_help[], tool_ps_help[], tool_unlink_help[], tool_value_get_help[],
+extern const char tool_advise_help[], tool_create_help[], tool_info_help[], tool_ls_help[],
+	tool_pages_help[], tool_path_help[], tool_ps_help[], tool_unlink_help[], tool_value_get_help[],
 	tool_value_put_help[], tool_value_watch_help[];
 
 #endif

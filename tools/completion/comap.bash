@@ -2,7 +2,7 @@
 # Completion of comap(1) for bash: verbs, options, regions of the folder, values of the region.
 # tests/tools/test_help.sh compares the lists with what the command says.
 
-_comap_verbs="create info ls ps value pages unlink path version help"
+_comap_verbs="create info ls ps value pages advise unlink path version help"
 _comap_value_verbs="get put watch"
 
 declare -gA _comap_options=(
@@ -14,6 +14,7 @@ declare -gA _comap_options=(
 	["value put"]="--create --file --hex --json --owner"
 	["value watch"]="--count --after --timeout --hex --raw --wait --json"
 	[pages]="--no-frames --json --bytes --no-headings"
+	[advise]="--jumps --writes --passes --processes --measure --cold --literal --runs --json --bytes --no-headings"
 	[unlink]="--if-there"
 	[path]="--json"
 	[version]="--json"
@@ -59,10 +60,13 @@ _comap() {
 	--owner)
 		_comap_reply "$current" any "$(compgen -u)"
 		return ;;
-	--max | --mode | --seats | --threads | --objects | --field | --timeout | --count | --after)
+	--max | --mode | --seats | --threads | --objects | --field | --timeout | --count | --after | --passes | --processes | --literal | --runs)
 		return ;;
 	esac
-	if [[ $current == -* ]]; then
+	if [[ $verb == advise && $current != -* ]]; then
+		compopt -o filenames 2>/dev/null
+		mapfile -t COMPREPLY < <(compgen -f -- "$current")
+	elif [[ $current == -* ]]; then
 		_comap_reply "$current" "${_comap_options[$verb]-}" --help
 	elif [[ $verb == help ]]; then
 		_comap_reply "$current" "$_comap_verbs"
