@@ -89,15 +89,12 @@ static size_t count_links(const struct checking *checking, uint64_t ref)
 	return count + ring;
 }
 
-static uint32_t bounded(uint32_t mark, uint32_t limit) { return mark < limit ? mark : limit; }
-
 /* --- what is linked -------------------------------------------------------------------------------- */
 
 static void collect_objects(struct checking *checking)
 {
 	const struct comap *region = checking->region;
-	uint32_t count = bounded(comap_u32_load_acquire(&region->control->object_high_water), /* [edge directory.high_water] acq */
-	                         region->identity->object_count);
+	uint32_t count = comap__objects_used(region);
 
 	for (uint32_t i = 0; i < count; i++) {
 		const struct comap_object_shm *object = &region->objects[i];
@@ -136,8 +133,7 @@ static void collect_ring(struct checking *checking, uint32_t record)
 static void collect_threads(struct checking *checking)
 {
 	const struct comap *region = checking->region;
-	uint32_t count = bounded(comap_u32_load_acquire(&region->control->thread_high_water), /* [edge thread.high_water] acq */
-	                         region->identity->thread_count);
+	uint32_t count = comap__threads_used(region);
 
 	for (uint32_t i = 0; i < count; i++) {
 		const struct comap_thread_shm *thread = &region->threads[i];

@@ -46,17 +46,9 @@ static bool is_live(const struct comap_object_shm *object)
 	return comap_u64_load_acquire(&object->state) == COMAP_OBJECT_LIVE;
 }
 
-static uint32_t high_water(const struct comap *region)
-{
-	/* [edge directory.high_water] acq: the entries below it have space */
-	uint32_t mark = comap_u32_load_acquire(&region->control->object_high_water);
-
-	return mark < region->identity->object_count ? mark : region->identity->object_count;
-}
-
 static struct comap_object_shm *find(const struct comap *region, const char *name)
 {
-	uint32_t count = high_water(region);
+	uint32_t count = comap__objects_used(region);
 
 	for (uint32_t i = 0; i < count; i++)
 		if (is_live(&region->objects[i]) &&
@@ -152,7 +144,7 @@ static int check_fit(const struct comap_object_shm *object, enum comap_object_ki
 static void recount_cells(struct comap *region)
 {
 	uint64_t base = region->identity->cells_offset_bytes, end = 0;
-	uint32_t count = high_water(region);
+	uint32_t count = comap__objects_used(region);
 
 	for (uint32_t i = 0; i < count; i++) {
 		const struct comap_object_shm *object = &region->objects[i];
@@ -189,7 +181,7 @@ static int take_cells(struct comap *region, uint32_t count, struct comap_ref *re
 /* An empty entry below the mark, or one more. */
 static int take_entry(struct comap *region, struct comap_object_shm **ret_object)
 {
-	uint32_t count = high_water(region);
+	uint32_t count = comap__objects_used(region);
 	int code;
 
 	for (uint32_t i = 0; i < count; i++)
@@ -326,7 +318,7 @@ int comap_object_at(struct comap *region, uint32_t index, struct comap_object *r
 
 	if (!region || !ret_object)
 		return comap__fail(COMAP_CAUSE_ARGUMENT, "an argument is NULL");
-	count = high_water(region);
+	count = comap__objects_used(region);
 	for (uint32_t i = 0; i < count; i++) {
 		const struct comap_object_shm *object = &region->objects[i];
 

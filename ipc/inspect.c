@@ -34,8 +34,6 @@ static uint32_t seat_count_live(struct comap *region, uint32_t high_water)
 	return count;
 }
 
-static uint32_t bounded(uint32_t mark, uint32_t limit) { return mark < limit ? mark : limit; }
-
 int comap_info(struct comap *region, struct comap_info *ret_info)
 {
 	const struct comap_control_shm *control;
@@ -66,10 +64,8 @@ int comap_info(struct comap *region, struct comap_info *ret_info)
 	/* relaxed, all of them: a moment's numbers */
 	ret_info->clean = comap_u64_load_relaxed(&control->attach) & 1;
 	ret_info->superseded = comap_u64_load_relaxed(&control->superseded) != 0;
-	ret_info->seat_high_water = bounded(comap_u32_load_acquire(&control->seat_high_water), /* [edge seat.high_water] acq */
-	                                    identity->seat_count);
-	ret_info->thread_high_water = bounded(comap_u32_load_acquire(&control->thread_high_water), /* [edge thread.high_water] acq */
-	                                      identity->thread_count);
+	ret_info->seat_high_water = comap__seats_used(region);
+	ret_info->thread_high_water = comap__threads_used(region);
 	if (ret_info->thread_high_water)
 		ret_info->thread_high_water -= COMAP_FIRST_RECORD;
 	ret_info->attached = seat_count_live(region, ret_info->seat_high_water);
@@ -90,9 +86,7 @@ int comap_info(struct comap *region, struct comap_info *ret_info)
 /* What the seat's threads are doing. */
 static void look_at_threads(struct comap *region, uint64_t seat_token, struct comap_seat *seat)
 {
-	uint32_t high_water = bounded(
-		comap_u32_load_acquire(&region->control->thread_high_water), /* [edge thread.high_water] acq */
-		region->identity->thread_count);
+	uint32_t high_water = comap__threads_used(region);
 	uint64_t epoch = comap_u64_load_relaxed(&region->control->epoch); /* relaxed: a moment's number */
 
 	for (uint32_t i = COMAP_FIRST_RECORD; i < high_water; i++) {
@@ -124,8 +118,7 @@ int comap_seat_at(struct comap *region, uint32_t index, struct comap_seat *ret_s
 
 	if (!region || !ret_seat)
 		return comap__fail(COMAP_CAUSE_ARGUMENT, "an argument is NULL");
-	high_water = bounded(comap_u32_load_acquire(&region->control->seat_high_water), /* [edge seat.high_water] acq */
-	                     region->identity->seat_count);
+	high_water = comap__seats_used(region);
 	if (index >= high_water)
 		return comap__fail(COMAP_CAUSE_NOT_FOUND, "%s has used %u seats so far", region->path, high_water);
 	memset(ret_seat, 0, sizeof *ret_seat);

@@ -240,9 +240,7 @@ int comap_synchronize_until(struct comap *region, uint64_t deadline_ns)
 	ticket = draw_ticket(region);
 	if (!ticket)
 		return -comap_last_error()->code;
-	/* [edge thread.high_water] acq: after the barrier: a record that is above it now has sections
-	 * that begin after the barrier only */
-	high_water = comap_u32_load_acquire(&region->control->thread_high_water);
+	high_water = comap__threads_used(region);
 	for (uint32_t i = 0; i < high_water && !code; i++)
 		if (look_at(region, &region->threads[i], ticket) == IN_THE_WAY)
 			code = wait_for(region, &region->threads[i], ticket, deadline_ns);
@@ -273,8 +271,7 @@ int comap_synchronize_poll(struct comap *region, uint64_t ticket)
 	/* [edge rcu.completed] acq */
 	if (comap_u64_load_acquire(&region->control->completed) >= ticket)
 		return 1;
-	/* [edge thread.high_water] acq */
-	high_water = comap_u32_load_acquire(&region->control->thread_high_water);
+	high_water = comap__threads_used(region);
 	for (uint32_t i = 0; i < high_water; i++) {
 		struct comap_thread_shm *thread = &region->threads[i];
 		uint64_t owner = comap_u64_load_relaxed(&thread->owner); /* relaxed: checked by the callee */

@@ -96,6 +96,33 @@ static inline struct comap_page_shm *comap__pages(const struct comap *region)
 	return (struct comap_page_shm *)(uintptr_t)(base + region->identity->pages_offset_bytes);
 }
 
+/* How many seats, records and directory entries have space; never more than the identity says, though
+ * the marks are words of a file. */
+static inline uint32_t comap__seats_used(const struct comap *region)
+{
+	/* [edge seat.high_water] acq: seen a mark => the seats below it have space */
+	uint32_t mark = comap_u32_load_acquire(&region->control->seat_high_water);
+
+	return mark < region->identity->seat_count ? mark : region->identity->seat_count;
+}
+
+static inline uint32_t comap__threads_used(const struct comap *region)
+{
+	/* [edge thread.high_water] acq: seen a mark => the records below it have space; loaded after a
+	 * synchronizer's barrier, records above it have only sections that begin after it */
+	uint32_t mark = comap_u32_load_acquire(&region->control->thread_high_water);
+
+	return mark < region->identity->thread_count ? mark : region->identity->thread_count;
+}
+
+static inline uint32_t comap__objects_used(const struct comap *region)
+{
+	/* [edge directory.high_water] acq: seen a mark => the entries below it have space */
+	uint32_t mark = comap_u32_load_acquire(&region->control->object_high_water);
+
+	return mark < region->identity->object_count ? mark : region->identity->object_count;
+}
+
 static inline bool comap__is_guest(const struct comap *region)
 {
 	return (region->flags & COMAP_GUEST) != 0;

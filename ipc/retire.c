@@ -123,8 +123,7 @@ unsigned comap__rings_drain_done(struct comap *region, uint32_t record)
 unsigned comap__rings_adopt(struct comap *region)
 {
 	struct comap__row *row = comap__thread_row(region);
-	/* [edge thread.high_water] acq */
-	uint32_t high_water = comap_u32_load_acquire(&region->control->thread_high_water);
+	uint32_t high_water = comap__threads_used(region);
 	uint64_t owner = row ? region->attachment->seat_token << 1 | 1 : 0;
 	unsigned freed = 0;
 
@@ -177,8 +176,7 @@ static bool much_waits(struct comap *region, uint32_t record)
  * word and the counter puts it wrong. */
 static uint64_t recount_retired(struct comap *region)
 {
-	/* [edge thread.high_water] acq */
-	uint32_t high_water = comap_u32_load_acquire(&region->control->thread_high_water);
+	uint32_t high_water = comap__threads_used(region);
 	uint64_t bytes = 0;
 
 	for (uint32_t i = 0; i < high_water; i++) {

@@ -198,8 +198,7 @@ static int allocate_seat(struct comap *region, uint32_t index)
 static int find_seat(struct comap *region, bool dead_ones)
 {
 	struct comap_control_shm *control = region->control;
-	/* [edge seat.high_water] acq: seen a mark => the seats below it have space */
-	uint32_t high_water = comap_u32_load_acquire(&control->seat_high_water);
+	uint32_t high_water = comap__seats_used(region);
 	int code;
 
 	for (uint32_t i = 0; i < region->identity->seat_count; i++) {
@@ -236,8 +235,7 @@ static void note_attach(struct comap *region)
 /* Asks for every seat once whether its owner lives. True where one was or is dead. */
 static bool mark_dead_seats(struct comap *region)
 {
-	/* [edge seat.high_water] acq */
-	uint32_t high_water = comap_u32_load_acquire(&region->control->seat_high_water);
+	uint32_t high_water = comap__seats_used(region);
 	bool found = false;
 
 	for (uint32_t i = 0; i < high_water; i++) {
@@ -281,8 +279,7 @@ static void mark_clean(struct comap *region)
 	struct comap_control_shm *control = region->control;
 	/* [edge region.attach] acq: read before the scan; an attach that the scan misses changes it */
 	uint64_t seen = comap_u64_load_acquire(&control->attach);
-	/* [edge seat.high_water] acq */
-	uint32_t high_water = comap_u32_load_acquire(&control->seat_high_water);
+	uint32_t high_water = comap__seats_used(region);
 
 	for (uint32_t i = 0; i < high_water; i++)
 		/* [edge seat.free] acq: what a leaver wrote is written */
@@ -414,8 +411,7 @@ static bool is_left_over(const struct comap_thread_shm *thread, uint32_t index, 
  * unpublished blocks are freed, their records are anybody's. Rings stay with the records. */
 static void sweep_threads(struct comap *region, uint32_t index, uint64_t generation)
 {
-	/* [edge thread.high_water] acq */
-	uint32_t high_water = comap_u32_load_acquire(&region->control->thread_high_water);
+	uint32_t high_water = comap__threads_used(region);
 	bool any = false;
 
 	for (uint32_t i = COMAP_FIRST_RECORD; i < high_water; i++)
@@ -475,8 +471,7 @@ int comap__seat_sweep(struct comap *region, uint32_t index)
  * died after somebody had taken the seat. */
 static bool has_left_over(struct comap *region, uint32_t index, uint64_t generation)
 {
-	/* [edge thread.high_water] acq */
-	uint32_t high_water = comap_u32_load_acquire(&region->control->thread_high_water);
+	uint32_t high_water = comap__threads_used(region);
 
 	for (uint32_t i = COMAP_FIRST_RECORD; i < high_water; i++)
 		if (is_left_over(&region->threads[i], index, generation))
@@ -492,8 +487,7 @@ bool comap__seat_left_over(struct comap *region, uint64_t seat_token)
 
 unsigned comap__seats_reap(struct comap *region)
 {
-	/* [edge seat.high_water] acq */
-	uint32_t high_water = comap_u32_load_acquire(&region->control->seat_high_water);
+	uint32_t high_water = comap__seats_used(region);
 	unsigned swept = 0;
 
 	mark_dead_seats(region);

@@ -59,8 +59,7 @@ int comap__thread_claim(struct comap *region, uint64_t seat_token, bool empty_ri
                         uint32_t *ret_record)
 {
 	struct comap_control_shm *control = region->control;
-	/* [edge thread.high_water] acq: seen a mark => the records below it have space */
-	uint32_t high_water = comap_u32_load_acquire(&control->thread_high_water);
+	uint32_t high_water = comap__threads_used(region);
 	int code;
 
 	for (uint32_t i = COMAP_FIRST_RECORD; i < region->identity->thread_count; i++) {
