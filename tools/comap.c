@@ -39,6 +39,8 @@ static const struct tool_verb verbs[] = {
 	  tool_value_watch_help, tool_value_watch },
 	{ "pages", "REGION [OPTION ...]",
 	  "what a region costs each process, and that it is one copy", tool_pages_help, tool_pages },
+	{ "verify", "REGION [OPTION ...]", "say whether every block of the heap is accounted for",
+	  tool_verify_help, tool_verify },
 	{ "advise", "FILE [OPTION ...]", "how to read a file: map it, stream it, or read it whole",
 	  tool_advise_help, tool_advise },
 	{ "unlink", "REGION ... [OPTION ...]", "take the name of a region away",

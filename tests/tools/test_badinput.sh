@@ -69,6 +69,17 @@ run 0 unlink checksum # damaged, but ours
 checks=$((checks + 1))
 [ -e text ] && [ ! -e checksum ] || wrong "unlink removes regions, and nothing else"
 
+# A link into nowhere: the first value's, in the part for cells, whose offset the identity has.
+run 0 create damaged
+run 0 value put damaged v text
+run 0 verify damaged
+cells=$(od -An -t u8 -j 160 -N 8 damaged | tr -d ' ')
+byte damaged "$((cells + 3))" 177
+run 5 verify damaged --json
+json '.flaws > 0 and (.first_flaw | length > 10)'
+complains 'flaw'
+run 0 info damaged
+
 # ls goes on where one file is none, and says why.
 run 0 ls
 says '^whole '

@@ -47,6 +47,8 @@ look() { # STATE
 	json '.version >= 1 and .missed == 0 and .fields.eurusd == 1.25'
 	run 0 pages fx --json
 	json '.processes | type == "array"'
+	run 0 verify fx --tries 200 --json
+	json '.flaws == 0 and .objects == 1 and .blocks >= 1 and .published_bytes >= 40'
 }
 
 life() { # PID: what ps says of it
@@ -183,7 +185,7 @@ json '.stalled_by_seat == null' # the dead hold nothing back
 # Looking leaves no trace: no seat, no lock, not a byte.
 run 0 create quiet
 before=$(sha256sum "$COMAP_DIR/quiet")
-for verb in info ls ps pages; do
+for verb in info ls ps pages verify; do
 	run 0 "$verb" quiet
 done
 run 3 value get quiet nothing

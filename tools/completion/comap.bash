@@ -2,7 +2,7 @@
 # Completion of comap(1) for bash: verbs, options, regions of the folder, values of the region.
 # tests/tools/test_help.sh compares the lists with what the command says.
 
-_comap_verbs="create info ls ps value pages advise unlink path version help"
+_comap_verbs="create info ls ps value pages verify advise unlink path version help"
 _comap_value_verbs="get put watch"
 
 declare -gA _comap_options=(
@@ -14,6 +14,7 @@ declare -gA _comap_options=(
 	["value put"]="--create --file --hex --json --owner"
 	["value watch"]="--count --after --timeout --hex --raw --wait --json"
 	[pages]="--no-frames --json --bytes --no-headings"
+	[verify]="--tries --json --bytes"
 	[advise]="--jumps --writes --passes --processes --measure --cold --literal --runs --json --bytes --no-headings"
 	[unlink]="--if-there"
 	[path]="--json"
@@ -60,7 +61,8 @@ _comap() {
 	--owner)
 		_comap_reply "$current" any "$(compgen -u)"
 		return ;;
-	--max | --mode | --seats | --threads | --objects | --field | --timeout | --count | --after | --passes | --processes | --literal | --runs)
+	--max | --mode | --seats | --threads | --objects | --field | --timeout | --count | \
+		--after | --tries | --passes | --processes | --literal | --runs)
 		return ;;
 	esac
 	if [[ $verb == advise && $current != -* ]]; then
