@@ -156,6 +156,14 @@ same 3 $? "a watcher ends with 3 when the region is unlinked"
 same 1 "$(grep -c '"one"' "$COMAP_DIR/.watch")" "the watcher saw the one version"
 run 4 value watch never v --wait --timeout 0.2
 
+# What a watcher does not see it counts: seen + missed is what was published in between.
+start fast publish 1
+run 0 value watch fast rates --count 8 --json
+checks=$((checks + 1))
+jq -se '(.[-1].version - .[0].version) == (map(.missed) | add) + length - 1' "$out" >/dev/null ||
+	wrong "versions seen and missed add up"
+kill -KILL "$role_pid"
+
 # Who holds memory back.
 run 0 create held
 start held read
