@@ -200,7 +200,9 @@ int comap_check(struct comap *region, struct comap_check *ret_report)
 	collect_objects(&checking);
 	collect_threads(&checking);
 	if (!checking.out_of_memory) {
-		qsort(checking.links, checking.link_count, sizeof *checking.links, compare_links);
+		if (checking.link_count) /* without any there is no array either */
+			qsort(checking.links, checking.link_count, sizeof *checking.links,
+			      compare_links);
 		comap__heap_check(region, &census, check_block, &checking);
 		check_links(&checking);
 		ret_report->free_bytes = census.pages_free * COMAP_HEAP_PAGE_BYTES;
