@@ -68,7 +68,9 @@ static uint64_t synchronize_after_kill(struct comap *region, unsigned number)
 	proc_await(KILLED, number + 1);
 	begun_ns = comap_now_ns();
 	PROC_REQUIRE_OK(comap_synchronize(region));
-	return comap_now_ns() - begun_ns;
+	begun_ns = comap_now_ns() - begun_ns;
+	proc_post(DONE);
+	return begun_ns;
 }
 
 static int synchronizer(void *arg)
@@ -101,6 +103,8 @@ static void test_dead_reader_holds_nobody_back(void **state)
 		proc_post(KILLED);
 		(void)proc_wait(dying);
 		proc_release(dying);
+		/* or the next reader's section may be older than this grace period, which waits for it */
+		proc_await(DONE, i + 1);
 	}
 	proc_assert_ok(waiting);
 }
