@@ -43,8 +43,11 @@ static int look(const struct comap_map *map, struct comap_stamp *ret_stamp)
 		.modified_ns = time_ns(&st.st_mtim),
 		.changed_ns = time_ns(&st.st_ctim),
 		.fault_count = comap__guard_fault_count(map->guard),
-		.is_fresh = time_ns(&st.st_ctim) + FRESH_NS > time_ns(&now),
+		.is_doubtful = time_ns(&st.st_ctim) + FRESH_NS > time_ns(&now),
 	};
+	/* After the count: zeros that are there now could be repaired away between reading and checking. */
+	if (comap__guard_is_bad(map->guard))
+		ret_stamp->is_doubtful = 1;
 	return 0;
 }
 
@@ -69,7 +72,7 @@ int comap_map_check(const struct comap_map *map, const struct comap_stamp *since
 	code = comap_map_status(map);
 	if (code || !since)
 		return code;
-	return since->is_fresh || since->size_bytes != now.size_bytes ||
+	return since->is_doubtful || since->size_bytes != now.size_bytes ||
 	                       since->modified_ns != now.modified_ns || since->changed_ns != now.changed_ns ||
 	                       since->fault_count != now.fault_count
 	               ? COMAP_MAP_CHANGED : COMAP_MAP_SAME;

@@ -29,7 +29,8 @@ struct comap_stamp {
 	uint64_t modified_ns;  /* CLOCK_REALTIME */
 	uint64_t changed_ns;
 	uint64_t fault_count;  /* comap_map_fault() */
-	uint32_t is_fresh;     /* taken so soon after a change that another one could hide behind it */
+	uint32_t is_doubtful;  /* vouches for nothing: taken within 20 ms of a change, behind which another
+	                        * one could hide, or while pages were replaced */
 	uint32_t reserved;
 };
 
@@ -41,7 +42,7 @@ COMAP_API COMAP_MUST_CHECK int comap_map_stamp(const struct comap_map *map, stru
 
 /* To be asked after reading. COMAP_MAP_SAME: since the stamp nobody wrote, truncated or regrew the file
  * by a system call, and the guard replaced nothing: the bytes that were read are the file's.
- * COMAP_MAP_CHANGED: somebody did, or it cannot be excluded (a stamp from within 20 ms of a change).
+ * COMAP_MAP_CHANGED: somebody did, or it cannot be excluded (a doubtful stamp).
  * -ESTALE (TRUNCATED): the file is shorter than the mapping, or was when a page was touched.
  * `since` NULL: only the length and the guard's status are looked at.
  * Stores through somebody's mapping move the times only with the first store to a page after its

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: MIT */
+/* Flushes that tell the truth: what they cover survives a power cut; after a failure none succeeds. */
+#include <comap/flush.h>
+#include <comap/guard.h>
+
+#include "mounts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#define WRITE(...) COMAP_MAP_OPTIONS(.mode = COMAP_MAP_WRITE, __VA_ARGS__)
+#define MIB ((uint64_t)1 << 20)
+#define ITERATIONS 20u /* power cuts per file system */
+
+static unsigned skipped;
+
+static struct comap_map *open_map(const char *path, const struct comap_map_options *options)
+{
+	struct comap_map *map = NULL;
+
+	if (comap_map_open(path, options, &map) != 0)
+		fail_msg("%s", comap_error_text());
+	files_guard();
+	return map;
+}
+
+/* ---- what a flush says --------------------------------------------------------------------- */
+
+static void each_way_flushes(void **state)
+{
+	struct comap_map *map = open_map("/tmp/ways", WRITE(.flags = COMAP_MAP_CREATE | COMAP_MAP_EXTEND,
+	                                                    .size_bytes = 3 * 4096 + 5));
+	struct comap_map *memory = NULL, *copy = open_map("/tmp/ways", COMAP_MAP_OPTIONS(.mode = COMAP_MAP_COPY));
+
+	memset(comap_map_data_mutable(map), 'x', 3 * 4096 + 5);
+	for (enum comap_flush how = COMAP_FLUSH_DATA; how <= COMAP_FLUSH_START; how++) {
+		assert_int_equal(comap_map_flush(map, how, 0, COMAP_MAP_REST), 0);
+		assert_int_equal(comap_map_flush(map, how, 5000, 3), 0); /* of any alignment */
+		assert_int_equal(comap_map_flush(map, how, 0, 0), 0);
+		assert_int_equal(comap_map_flush(map, how, 3 * 4096, 6), -ERANGE);
+		assert_int_equal(comap_map_flush(map, how, UINT64_MAX, 2), -ERANGE);
+		/* The kernel says 0 to these, and does nothing. */
+		assert_int_equal(comap_map_flush(copy, how, 0, COMAP_MAP_REST), -EOPNOTSUPP);
+	}
+	assert_int_equal(comap_map_flush(map, (enum comap_flush)9, 0, 0), -EINVAL);
+	assert_int_equal(comap_map_open_anonymous(100, NULL, &memory), 0);
+	assert_int_equal(comap_map_flush(memory, COMAP_FLUSH_DATA, 0, COMAP_MAP_REST), -EOPNOTSUPP);
+	comap_map_close(memory);
+	comap_map_close(copy);
+	comap_map_close(map);
+	MUST(unlink("/tmp/ways") == 0);
+}
+
+static int store_and_die(void *path)
+{
+	struct comap_map *map = open_map(path, WRITE());
+
+	memset(comap_map_data_mutable(map), 'k', 5000);
+	raise(SIGKILL);
+	return 0;
+}
+
+/* The usual tutorial says otherwise. */
+static void killed_process_loses_nothing(void **state)
+{
+	char wanted[5000];
+	const char *path = files_make(PROC_DISK, "killed", 5000);
+
+	memset(wanted, 'k', sizeof wanted);
+	assert_int_equal(proc_wait(proc_spawn("killed", store_and_die, (void *)(uintptr_t)path)), -SIGKILL);
+	assert_true(files_equal(path, 0, wanted, sizeof wanted));
+}
+
+/* ---- write-back errors ---------------------------------------------------------------------- */
+
+struct gate {
+	const char *folder;
+	struct comap_map *map, *second;
+	char path[128];
+};
+
+static int flush_elsewhere(void *path)
+{
+	struct comap_map *map = open_map(path, WRITE());
+	int code = comap_map_flush(map, COMAP_FLUSH_DATA, 0, COMAP_MAP_REST);
+
+	PROC_REQUIRE(code == -EIO && comap_last_error()->cause == COMAP_CAUSE_UNFLUSHED);
+	PROC_REQUIRE(comap_map_flush(map, COMAP_FLUSH_FILE, 0, 0) == -EIO);
+	comap_map_close(map);
+	return 0;
+}
+
+/* An ext4 image of 64 MiB on a tmpfs of 24 MiB: ext4 has the space, its disk has not. */
+static bool open_gate(struct gate *gate)
+{
+	const char *reason, *small = mounts_tmpfs("gate", 24 * MIB);
+	int fd;
+
+	gate->folder = mounts_image("ext4", small, "gate-ext4", 64 * MIB, &reason);
+	if (!gate->folder) {
+		printf("SKIPPED: write-back errors: %s\n", reason);
+		skipped++;
+		return false;
+	}
+	snprintf(gate->path, sizeof gate->path, "%s/data", gate->folder);
+	/* Holes: written extents would be there already. */
+	fd = open(gate->path, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+	MUST(fd >= 0 && ftruncate(fd, 40 * MIB) == 0);
+	close(fd);
+	gate->map = open_map(gate->path, WRITE());
+	gate->second = open_map(gate->path, WRITE());
+	return true;
+}
+
+static void no_flush_succeeds_after_a_failure(void **state)
+{
+	struct gate gate;
+	struct comap_map *later;
+	int code, bare;
+
+	if (!open_gate(&gate))
+		skip();
+	memset(comap_map_data_mutable(gate.map), 'd', 40 * MIB);
+	code = comap_map_flush(gate.map, COMAP_FLUSH_DATA, 0, COMAP_MAP_REST);
+	assert_true(code == -ENOSPC || code == -EIO);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(comap_map_flush(gate.map, COMAP_FLUSH_DATA, 0, COMAP_MAP_REST), -EIO);
+		assert_int_equal(comap_last_error()->cause, COMAP_CAUSE_UNFLUSHED);
+		assert_int_equal(comap_map_flush(gate.map, COMAP_FLUSH_FILE, 0, 0), -EIO);
+		assert_int_equal(comap_map_flush(gate.map, COMAP_FLUSH_START, 0, 10), -EIO);
+		assert_int_equal(comap_map_flush(gate.second, COMAP_FLUSH_METADATA, 0, 0), -EIO);
+	}
+	later = open_map(gate.path, WRITE());
+	assert_int_equal(comap_map_flush(later, COMAP_FLUSH_DATA, 0, COMAP_MAP_REST), -EIO);
+	/* Negative control: the kernel has forgotten by now, and says that all is well. */
+	for (int i = 0; i < 3; i++)
+		bare = msync((void *)(uintptr_t)comap_map_data(later), 40 * MIB, MS_SYNC);
+	assert_int_equal(bare, 0);
+	proc_assert_ok(proc_spawn("elsewhere", flush_elsewhere, gate.path));
+	/* Proof of the contrary is the caller's word. */
+	assert_int_equal(comap_map_flush_forget(later), 0);
+	comap_map_close(later);
+	comap_map_close(gate.map);
+	comap_map_close(gate.second);
+	mounts_end(gate.folder);
+	mounts_end("/tmp/gate");
+}
+
+/* A file of the same number, born later, is another file. */
+static void failure_does_not_stick_to_the_number(void **state)
+{
+	const char *path = files_make(PROC_DISK, "other", 5000);
+	struct comap_map *map = open_map(path, WRITE());
+
+	*(char *)comap_map_data_mutable(map) = 1;
+	assert_int_equal(comap_map_flush(map, COMAP_FLUSH_METADATA, 0, COMAP_MAP_REST), 0);
+	comap_map_close(map);
+}
+
+/* ---- power cuts ------------------------------------------------------------------------------ */
+
+static void cut_the_power(const char *folder, unsigned iteration, unsigned *lost_unflushed)
+{
+	const uint64_t size_bytes = 256 * 1024;
+	uint64_t covered_bytes = 4096 * (1 + proc_random_below(60));
+	struct comap_map *map;
+	char path[128];
+
+	snprintf(path, sizeof path, "%s/cut-%u", folder, iteration);
+	map = open_map(path, WRITE(.flags = COMAP_MAP_CREATE | COMAP_MAP_EXTEND, .size_bytes = size_bytes));
+	assert_int_equal(comap_map_flush(map, COMAP_FLUSH_METADATA, 0, 0), 0);
+	memset(comap_map_data_mutable(map), (int)(1 + iteration), size_bytes);
+	assert_int_equal(comap_map_flush(map, COMAP_FLUSH_DATA, 0, covered_bytes), 0);
+	mounts_power_cut(folder);
+	/* The disk is gone: this is no success either. */
+	memset(comap_map_data_mutable(map), 0xee, 4096);
+	assert_true(comap_map_flush(map, COMAP_FLUSH_FILE, 0, 0) < 0);
+	comap_map_close(map);
+	mounts_again(folder);
+	map = open_map(path, NULL);
+	assert_int_equal(comap_map_size_bytes(map), size_bytes);
+	for (uint64_t i = 0; i < covered_bytes; i++)
+		assert_int_equal(((const unsigned char *)comap_map_data(map))[i], 1 + iteration);
+	if (((const unsigned char *)comap_map_data(map))[size_bytes - 1] != 1 + iteration)
+		(*lost_unflushed)++;
+	/* Read back after a mount: that is proof, and the mark may go. */
+	assert_int_equal(comap_map_flush_forget(map), 0);
+	assert_int_equal(comap_map_flush(map, COMAP_FLUSH_FILE, 0, 0), 0);
+	comap_map_close(map);
+}
+
+static void cut_again_and_again(const char *kind, uint64_t image_bytes)
+{
+	const char *reason, *folder = mounts_image(kind, "/tmp", kind, image_bytes, &reason);
+	unsigned lost_unflushed = 0;
+
+	if (!folder) {
+		printf("SKIPPED: power cuts on %s: %s\n", kind, reason);
+		skipped++;
+		return;
+	}
+	for (unsigned i = 0; i < ITERATIONS; i++)
+		cut_the_power(folder, i, &lost_unflushed);
+	/* Negative control: the cut does lose what was not flushed. */
+	assert_true(lost_unflushed > ITERATIONS / 2);
+	mounts_end(folder);
+}
+
+static void flushed_data_survives_a_power_cut(void **state)
+{
+	cut_again_and_again("ext4", 64 * MIB);
+	cut_again_and_again("xfs", 300 * MIB);
+}
+
+static const struct CMUnitTest tests[] = {
+	cmocka_unit_test(each_way_flushes),
+	PROC_TEST(killed_process_loses_nothing),
+	PROC_TEST(no_flush_succeeds_after_a_failure),
+	PROC_TEST(failure_does_not_stick_to_the_number),
+	cmocka_unit_test(flushed_data_survives_a_power_cut),
+};
+
+int main(void)
+{
+	int failures;
+
+	mounts_begin();
+	failures = cmocka_run_group_tests_name("flush", tests, NULL, NULL);
+	return failures ? failures : skipped ? FILES_SKIP : 0;
+}
