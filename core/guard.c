@@ -487,6 +487,18 @@ struct comap__guard_fault comap__guard_first_fault(struct comap__guard_entry *en
 	};
 }
 
+uint32_t comap__guard_mend(struct comap__guard_entry *entry)
+{
+	/* [edge guard.fault] Who has raised this count was counted in `in_handler` before. */
+	uint32_t fault_count = comap_u32_load_acquire(&entry->faults);
+
+	/* A fault that is in the count and not yet in the page would be mended before it is there, and its
+	 * zeros believed. Who enters from now on raises the count beyond ours. */
+	while (comap_u32_load_acquire(&entry->in_handler)) /* [edge guard.leave] its page is replaced */
+		comap_spin_pause();
+	return fault_count;
+}
+
 void comap__guard_mended(struct comap__guard_entry *entry, uint32_t fault_count)
 {
 	/* Relaxed, all: a fault that came in between has raised `faults` beyond `fault_count`. */

@@ -47,7 +47,9 @@ uint32_t comap__guard_fault_count(const struct comap__guard_entry *entry);
 bool comap__guard_is_bad(const struct comap__guard_entry *entry);
 /* The first of them. */
 struct comap__guard_fault comap__guard_first_fault(struct comap__guard_entry *entry);
-/* The file's pages have been mapped over the whole range again; `fault_count` was read before that. */
+/* For a repair: it waits for handlers that have raised the count and may still replace a page, and
+ * returns the count. Then the file's pages are mapped over the whole range; then mended(). */
+uint32_t comap__guard_mend(struct comap__guard_entry *entry);
 void comap__guard_mended(struct comap__guard_entry *entry, uint32_t fault_count);
 
 /* Finds the cause and fails with it: -ESTALE, -ENOSPC or -EIO, the offset in the last error. */

@@ -146,7 +146,7 @@ int comap_map_repair(struct comap_map *map)
 	if (map->mode == COMAP_MAP_COPY)
 		return comap__fail(COMAP_CAUSE_UNSUPPORTED, "repairing the private copy of %s would drop what was "
 		                   "changed in it", comap__map_name(map));
-	fault_count = comap__guard_fault_count(map->guard);
+	fault_count = comap__guard_mend(map->guard);
 	code = check_length(map, map->size_bytes);
 	if (code)
 		return code;
