@@ -54,6 +54,7 @@ struct comap {
 	const struct rcu_flavor_struct *host_flavor;
 	pthread_mutex_t slow;         /* growth of the writable view, attach after fork, descriptor */
 	struct comap_u32 closing;
+	struct comap_u64 drain_ticket; /* of the grace period that retired blocks wait for; 0: none */
 	struct comap__entry *entry;   /* registry.c: its place in the process's table */
 };
 

@@ -266,23 +266,36 @@ static int meet_budget(struct comap *region, struct comap__row *row)
 	return -EBUSY;
 }
 
+/* Brings the grace period that the ring waits for a step on, without waiting. The ticket is kept from
+ * call to call: each reader has to leave the section that it was in when the ticket was drawn, and
+ * with many busy readers there is hardly a moment when none is in one. */
+static void nudge(struct comap *region, uint32_t record)
+{
+	/* relaxed: a number; whoever polls it looks at the marks anew */
+	uint64_t ticket = comap_u64_load_relaxed(&region->drain_ticket);
+	int done;
+
+	/* One barrier for a batch: a new ticket is drawn only every few retires. */
+	if (ticket == 0 && comap__ring_count(&region->threads[record]) % 4 == 0)
+		ticket = comap_synchronize_start(region);
+	if (ticket == 0)
+		return;
+	done = comap_synchronize_poll(region, ticket);
+	comap_u64_store_relaxed(&region->drain_ticket, done == 0 ? ticket : 0); /* relaxed: as above */
+	if (done == 1)
+		comap__rings_drain_done(region, record);
+}
+
 int comap__retire_reserve(struct comap *region, struct comap__row *row)
 {
 	struct comap_thread_shm *thread = &region->threads[row->record];
 	bool budget = over_budget(region);
-	uint64_t ticket;
 
 	if (COMAP_LIKELY(!budget && !much_waits(region, row->record)))
 		return 0;
 	comap__rings_drain_done(region, row->record);
-	/* One barrier for the batch. Readers that are busy now are not waited for while there is room;
-	 * while they stay, only every few retires ask again. */
-	if (much_waits(region, row->record) && !comap__in_section(region) &&
-	    comap__ring_count(thread) % 4 == 0) {
-		ticket = comap_synchronize_start(region);
-		if (ticket && comap_synchronize_poll(region, ticket) == 1)
-			comap__rings_drain_done(region, row->record);
-	}
+	if (much_waits(region, row->record) && !comap__in_section(region))
+		nudge(region, row->record);
 	if (!budget && comap__ring_count(thread) < COMAP_RING_ENTRIES)
 		return 0;
 	return has_room(region, row) ? 0 : meet_budget(region, row);

@@ -391,6 +391,41 @@ static void test_threads_keep_a_private_index(void **state)
 	assert_true(stats.counts.versions >= 2);
 }
 
+/* Readers that are always busy must not keep the old versions: a grace period needs each of them to
+ * leave the section it is in, not all of them to be outside at one moment. */
+static void test_busy_readers_do_not_keep_old_versions(void **state)
+{
+	enum { READERS = 6, VERSIONS = 48, KEPT_MAX = 16 };
+	static char text[64 * 1024];
+	struct member producer, readers[READERS];
+	struct comap_info info;
+	struct comap_view view = { 0 };
+	uint64_t version;
+
+	(void)state;
+	make_table(text, 2500);
+	write_source(text);
+	start(&producer, "producer", path_of("source.csv"), NULL);
+	look();
+	version = await_newer(0);
+	for (unsigned i = 0; i < READERS; i++)
+		start(&readers[i], "consumer", "--rate", "0", "--report", "0", NULL);
+	await_log("consumer", "looking up");
+	while (version < VERSIONS) {
+		usleep(10000);
+		assert_int_equal(member_signal(&producer, SIGHUP), 0);
+		version = await_newer(version);
+	}
+	assert_int_equal(comap_info(region, &info), 0);
+	print_message("%llu KiB wait after %d versions\n",
+	              (unsigned long long)info.retired_bytes / 1024, VERSIONS);
+	assert_int_equal(comap_value_get(value, NULL, 0, &view), -ENOBUFS);
+	assert_true(info.retired_bytes < KEPT_MAX * view.size_bytes);
+	for (unsigned i = 0; i < READERS; i++)
+		assert_int_equal(end(&readers[i]), EXIT_OK);
+	assert_int_equal(end(&producer), EXIT_OK);
+}
+
 /* The copy of version 1 tells something else: the consumer must say so. */
 static void test_wrong_answers_are_found(void **state)
 {
@@ -509,6 +544,7 @@ int main(int argc, char **argv)
 		DAEMON_TEST(test_standby_can_be_ended),
 		DAEMON_TEST(test_both_follow_the_end_of_the_region),
 		DAEMON_TEST(test_threads_keep_a_private_index),
+		DAEMON_TEST(test_busy_readers_do_not_keep_old_versions),
 		DAEMON_TEST(test_wrong_answers_are_found),
 		DAEMON_TEST(test_torn_versions_are_found),
 		DAEMON_TEST(test_service_manager_is_told),
