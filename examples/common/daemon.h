@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What both daemons share: exit statuses, signals as a descriptor, numbers from the command line. */
+/* What both daemons share: exit statuses, signals as a descriptor, numbers from arguments. */
 #ifndef EXAMPLES_COMMON_DAEMON_H
 #define EXAMPLES_COMMON_DAEMON_H
 

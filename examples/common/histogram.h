@@ -44,7 +44,7 @@ static inline void histogram_record(struct histogram *histogram, uint64_t value)
 /* Adds `from` to `to`, which the caller owns. */
 void histogram_add(struct histogram *to, const struct histogram *from);
 uint64_t histogram_count(const struct histogram *histogram);
-/* A value that `per_ten_thousand` of 10,000 recorded ones do not exceed (9990: p99.9); 0 when empty. */
+/* A value that `per_ten_thousand` of 10,000 recorded ones do not exceed (9990: p99.9); 0: empty. */
 uint64_t histogram_quantile(const struct histogram *histogram, uint32_t per_ten_thousand);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Log lines on standard error: time (UTC, milliseconds), program, pid, message. Under systemd, which
+/* Log lines on standard error: time (UTC), program, pid, message. Under systemd, which
  * adds these itself, the level in front instead. One write per line: lines of several processes do
  * not mix. */
 #ifndef EXAMPLES_COMMON_LOG_H

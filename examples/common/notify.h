@@ -10,7 +10,7 @@
 int notify(const char *state);
 int notifyf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* How often the manager wants WATCHDOG=1, in milliseconds (half of $WATCHDOG_USEC); 0: not at all. */
+/* How often the manager wants WATCHDOG=1, in ms (half of $WATCHDOG_USEC); 0: not at all. */
 uint64_t notify_watchdog_ms(void);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the daemons tell about themselves, as values of a second region (--stats): each daemon is the
+/* What the daemons tell about themselves, as values of a second region (--stats): each is the
  * publisher of one value, called as itself. `comap value watch` prints them, the demo adds them up,
  * and the last record of a daemon that was killed stays. */
 #ifndef EXAMPLES_COMMON_STATS_H

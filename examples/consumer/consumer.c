@@ -121,7 +121,7 @@ static void *keep_index(void *context)
 
 	index_thread_register();
 	while (!comap_u32_load_relaxed(&consumer->stop)) { /* relaxed: orders nothing */
-		uint32_t now = comap_u32_load_relaxed(&consumer->generation); /* relaxed: as above */
+		uint32_t now = comap_u32_load_relaxed(&consumer->generation); /* relaxed: so here */
 		int result = comap_value_wait(consumer->value, now == generation ? seen : 0,
 		                              comap_deadline_ms(PATIENCE_MS));
 
@@ -173,7 +173,7 @@ static bool report(struct program *program)
 	         (unsigned long long)(counts->verified + counts->index_verified),
 	         (unsigned long long)counts->torn, (unsigned long long)counts->wrong);
 	if (counts->unverifiable || counts->backwards || counts->failures)
-		log_warning("%llu answers without a copy to compare with, %llu steps back, %llu failures",
+		log_warning("%llu answers without a copy, %llu steps back, %llu failures",
 		            (unsigned long long)counts->unverifiable,
 		            (unsigned long long)counts->backwards,
 		            (unsigned long long)counts->failures);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* A private index of a version: how many rows have the same text in a column.
  *
- * Where liburcu has its place: the index is memory of this process, derived from the shared version,
+ * Where liburcu has its place: the index is memory of this process, derived from the version,
  * replaced with rcu_xchg_pointer() when a newer version is there, and freed by call_rcu() after the
  * last thread that uses it has left its (in-process) read section.
  *
- * Writers and readers:  one thread builds and replaces; lookup threads, registered with liburcu's memb
- *             flavour (rcu_register_thread()), query.
+ * Writers and readers:  one thread builds and replaces; lookup threads, registered with liburcu,
+ *             query (rcu_register_thread(), the memb flavour).
  * Ordering:   rcu_xchg_pointer() publishes, rcu_dereference() reads: liburcu's own edges. */
 #ifndef EXAMPLES_CONSUMER_INDEX_H
 #define EXAMPLES_CONSUMER_INDEX_H

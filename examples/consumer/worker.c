@@ -28,8 +28,8 @@ static uint64_t next_random(struct worker *worker)
 	return worker->random;
 }
 
-static void log_finding(const struct worker *worker, const struct comap_u64 *count, const char *what,
-                        uint64_t version)
+static void log_finding(const struct worker *worker, const struct comap_u64 *count,
+                        const char *what, uint64_t version)
 {
 	/* relaxed: the thread's own count */
 	if (comap_u64_load_relaxed(count) <= WRONG_LOGGED_MAX)
@@ -75,7 +75,8 @@ static void check_sum(struct worker *worker, const struct registry *registry, ui
 
 static void linger(uint64_t duration_ms)
 {
-	struct timespec left = { (time_t)(duration_ms / 1000), (long)(duration_ms % 1000) * 1000000 };
+	struct timespec left = { (time_t)(duration_ms / 1000),
+	                         (long)(duration_ms % 1000) * 1000000 };
 
 	while (nanosleep(&left, &left) != 0 && errno == EINTR)
 		;
@@ -93,7 +94,7 @@ static void look_at_version(struct worker *worker)
 
 		if (!view.data || registry_open(&registry, view.data, view.size_bytes) != 0) {
 			bump(&worker->counts.torn);
-			log_finding(worker, &worker->counts.torn, "torn: no registry", view.version);
+			log_finding(worker, &worker->counts.torn, "torn: no table", view.version);
 			break;
 		}
 		check_sum(worker, &registry, view.version);
@@ -110,7 +111,7 @@ static void look_at_version(struct worker *worker)
 		if (worker->version == 0 && is_new)
 			/* relaxed: a number for the report */
 			comap_u64_store_relaxed(&worker->version_first, view.version);
-		comap_u64_store_relaxed(&worker->version_last, view.version); /* relaxed: as above */
+		comap_u64_store_relaxed(&worker->version_last, view.version); /* relaxed: so too */
 		worker->version = view.version;
 	}
 	worker->check_at_ns = comap_now_ns() + consumer->options.check_ms * 1000000;
@@ -134,7 +135,7 @@ static void judge(struct worker *worker, enum second_verdict verdict, struct com
 	}
 }
 
-/* One lookup. With `verify`, *answer is what was found; its version is 0 when nothing could be read. */
+/* One lookup. With `verify`, worker->answer is what was found; version 0: nothing could be read. */
 static void look_up(struct worker *worker, const struct worker_key *key, bool verify)
 {
 	struct consumer *consumer = worker->consumer;
@@ -276,7 +277,8 @@ static void one_round(struct worker *worker, uint64_t lookup_count)
 	for (uint64_t i = 0; i < lookup_count; i++)
 		look_up_and_measure(worker);
 	if (consumer->options.index &&
-	    comap_u64_load_relaxed(&worker->counts.lookups) / INDEX_EVERY > /* relaxed: own counts */
+	    /* relaxed: the own counts */
+	    comap_u64_load_relaxed(&worker->counts.lookups) / INDEX_EVERY >
 	    comap_u64_load_relaxed(&worker->counts.index_queries))
 		query_index(worker);
 }
@@ -289,7 +291,8 @@ static void *work(void *context)
 	/* Slow rates wake for each lookup, fast ones at most once a millisecond. */
 	uint64_t per_thread = rate / consumer->options.threads;
 	uint64_t batch = rate == 0 ? 64 : per_thread / 1000 + 1;
-	uint64_t interval_ns = rate == 0 ? 0 : batch * 1000000000 * consumer->options.threads / rate;
+	uint64_t interval_ns = rate == 0 ? 0
+	                                 : batch * 1000000000 * consumer->options.threads / rate;
 	uint64_t next_ns = comap_now_ns();
 
 	index_thread_register();

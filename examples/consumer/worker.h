@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A thread that looks keys up, checks what it gets, and counts.
  *
- * Writers and readers:  the thread writes its counts and its histogram, others read them at any time.
+ * Writers and readers:  the thread writes its counts and its histogram, others read them any time.
  * Per lookup: one read section, one search in place; nothing is written to shared memory but the
  * thread's mark. One lookup in 16 is timed (the clock costs more than the search), the call of the
  * clock included; every 1000th is compared with an independent parse. */

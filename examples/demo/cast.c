@@ -19,7 +19,8 @@ static int failed(struct demo *demo, const char *who, const char *why)
 }
 
 /* The daemon's statistics: a value of its name. This process makes it, the daemon publishes it. */
-static struct comap_value *stats_of(struct demo *demo, const char *name, const struct comap_type *type)
+static struct comap_value *stats_of(struct demo *demo, const char *name,
+                                    const struct comap_type *type)
 {
 	return comap_value_open(demo->stats_region, name, type);
 }
@@ -43,7 +44,8 @@ int cast_consumer_start(struct demo *demo, uint64_t number)
 	snprintf(program, sizeof program, "%s/consumer", demo->options.programs);
 	snprintf(name, sizeof name, "consumer-%llu", (unsigned long long)number + 1);
 	snprintf(log, sizeof log, "%s/%s.log", demo->options.out, name);
-	snprintf(seed, sizeof seed, "%llu", (unsigned long long)(++consumer->starts * 1000 + number));
+	snprintf(seed, sizeof seed, "%llu",
+	         (unsigned long long)(++consumer->starts * 1000 + number));
 	if (!consumer->value)
 		consumer->value = stats_of(demo, name, COMAP_TYPE(struct consumer_stats));
 	if (!consumer->value)

@@ -27,8 +27,8 @@ static size_t body_bytes(const char *line, size_t size_bytes)
 }
 
 /* Copies the line as change `number` has it; returns its length. */
-static size_t change_line(const char *line, size_t size_bytes, uint64_t line_number, uint64_t number,
-                          char *out)
+static size_t change_line(const char *line, size_t size_bytes, uint64_t line_number,
+                          uint64_t number, char *out)
 {
 	uint64_t dice = mix(line_number * 1000003 + number);
 	size_t body = body_bytes(line, size_bytes);

@@ -6,7 +6,7 @@
 #include "../common/file.h"
 
 /* Writes change `number` of the original over `path`, by rename. Works on any CSV: the first line
- * stays, one line in 200 is left out, one in 50 gets a word more; lines with quotes stay as they are.
+ * stays, one line in 200 is left out, one in 50 gets a word more; lines with quotes stay.
  * 0, or a negative errno. */
 int change_write(const struct file_text *original, uint64_t number, const char *path);
 

@@ -33,6 +33,7 @@ static const char help[] =
 "  --seconds N         how long (default: 15; at least 4)\n"
 "  --consumers N       how many (default: 8; 4 to 32)\n"
 "  --processes N       up to how many the picture shows (default: 16; at most 32)\n"
+"  --spoil             falsify one copy that answers are compared with: the demo must notice\n"
 "  --help              this text\n"
 "Exit status: 0 when everything that the last table claims is true, 1 when not, 2 usage.\n";
 
@@ -42,7 +43,8 @@ static void parse(struct demo_options *options, int argc, char **argv)
 		{ "source", required_argument, NULL, 's' }, { "out", required_argument, NULL, 'o' },
 		{ "seconds", required_argument, NULL, 't' },
 		{ "consumers", required_argument, NULL, 'c' },
-		{ "processes", required_argument, NULL, 'p' }, { "help", no_argument, NULL, 'h' },
+		{ "processes", required_argument, NULL, 'p' }, { "spoil", no_argument, NULL, 'x' },
+		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
 	int letter;
@@ -54,8 +56,13 @@ static void parse(struct demo_options *options, int argc, char **argv)
 		case 's': options->source = optarg; break;
 		case 'o': options->out = optarg; break;
 		case 't': good = number_from(optarg, 4, 3600, &options->seconds); break;
-		case 'c': good = number_from(optarg, 4, CONSUMERS_MAX, &options->consumer_count); break;
-		case 'p': good = number_from(optarg, 1, MEMORY_POINTS_MAX, &options->process_count); break;
+		case 'c':
+			good = number_from(optarg, 4, CONSUMERS_MAX, &options->consumer_count);
+			break;
+		case 'p':
+			good = number_from(optarg, 1, MEMORY_POINTS_MAX, &options->process_count);
+			break;
+		case 'x': options->spoil = true; break;
 		case 'h': fputs(help, stdout); exit(0);
 		default: good = false;
 		}
@@ -84,22 +91,51 @@ static int fail(const char *what, const char *why)
 	return -1;
 }
 
-/* Folders, the copy of the source that will change, and the regions that this process looks into. */
+/* Ctrl-C: the children die with this process, the files in memory are removed here. */
+static char *files_in_memory[4];
+
+static void on_interrupt(int signal_number)
+{
+	for (int i = 0; i < 3; i++)
+		unlink(files_in_memory[i]);
+	rmdir(files_in_memory[3]);
+	_exit(128 + signal_number);
+}
+
+static void clean_up_when_interrupted(struct demo *demo)
+{
+	struct sigaction action = { .sa_handler = on_interrupt };
+
+	files_in_memory[0] = demo->region_path;
+	files_in_memory[1] = demo->stats_path;
+	files_in_memory[2] = demo->source_path;
+	files_in_memory[3] = demo->work;
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGHUP, &action, NULL);
+	signal(SIGPIPE, SIG_IGN); /* a gnuplot that is not there */
+}
+
+/* Folders, the copy of the source that will change, and the region of the statistics. */
 static int set_up(struct demo *demo)
 {
 	const struct demo_options *options = &demo->options;
+	char path[PATH_MAX + 16];
 
 	if (mkdir(options->out, 0755) != 0 && errno != EEXIST)
 		return fail(options->out, strerror(errno));
 	snprintf(demo->keep, sizeof demo->keep, "%s/versions", options->out);
 	if (mkdir(demo->keep, 0755) != 0 && errno != EEXIST)
 		return fail(demo->keep, strerror(errno));
+	snprintf(path, sizeof path, "%s/memory.svg", options->out);
+	unlink(path); /* of an earlier run */
 	snprintf(demo->work, sizeof demo->work, "/dev/shm/comap-demo-XXXXXX");
 	if (!mkdtemp(demo->work))
 		return fail(demo->work, strerror(errno));
 	snprintf(demo->region_path, sizeof demo->region_path, "%.64s/registry", demo->work);
 	snprintf(demo->stats_path, sizeof demo->stats_path, "%.64s/stats", demo->work);
 	snprintf(demo->source_path, sizeof demo->source_path, "%.64s/source.csv", demo->work);
+	clean_up_when_interrupted(demo);
 	if (file_read(options->source, &demo->original) != 0)
 		return fail(options->source, strerror(errno));
 	if (file_replace(demo->source_path, demo->original.data, demo->original.size_bytes) != 0)
@@ -137,6 +173,17 @@ static int open_registry(struct demo *demo)
 	return fail(demo->region_path, comap_error_text());
 }
 
+/* The first change in place of the original, as the copy of version 1. */
+static int spoil(struct demo *demo)
+{
+	char path[PATH_MAX + 32];
+	int result;
+
+	snprintf(path, sizeof path, "%s/1.csv", demo->keep);
+	result = change_write(&demo->original, 1, path);
+	return result == 0 ? 0 : fail(path, strerror(-result));
+}
+
 static int start_all(struct demo *demo)
 {
 	uint64_t count = demo->options.consumer_count, number = 0;
@@ -145,6 +192,8 @@ static int start_all(struct demo *demo)
 		if (cast_consumer_start(demo, number++) != 0)
 			return -1;
 	if (cast_producer_start(demo, false) != 0 || open_registry(demo) != 0)
+		return -1;
+	if (demo->options.spoil && spoil(demo) != 0)
 		return -1;
 	while (number < count)
 		if (cast_consumer_start(demo, number++) != 0)
@@ -210,30 +259,40 @@ static void continue_consumer(struct demo *demo)
 	live_read(demo);
 	demo->stop_ns = comap_now_ns() - demo->stop_ns;
 	demo->stop_versions = comap_value_version(demo->registry) - demo->stop_versions;
-	demo->stop_lookups = live_lookups(demo) - consumer->stats.counts.lookups - demo->stop_lookups;
+	demo->stop_lookups = live_lookups(demo) - consumer->stats.counts.lookups -
+	                     demo->stop_lookups;
 	demo->stopped_lookups = consumer->stats.counts.lookups;
 	if (comap_info(demo->region, &info) == 0)
 		demo->stop_retired_bytes = info.retired_bytes;
 	member_signal(&consumer->member, SIGCONT);
-	live_event(demo, "SIGCONT to %s after %.1f s: %llu versions and %.1f M lookups of the others",
+	live_event(demo, "SIGCONT to %s after %.1f s: meanwhile %llu versions, %.1f M lookups",
 	           consumer->member.name, (double)demo->stop_ns / 1e9,
 	           (unsigned long long)demo->stop_versions, (double)demo->stop_lookups / 1e6);
 }
 
+/* All stand still meanwhile: a page that is touched between two looks would count twice. */
 static int measure(struct demo *demo)
 {
+	struct member *members[CONSUMERS_MAX + 1];
 	pid_t pids[CONSUMERS_MAX + 1];
 	size_t count = 0;
-	int result;
+	int result = 0;
 
-	pids[count++] = demo->producers[demo->producer_count - 1].member.pid;
+	members[count++] = &demo->producers[demo->producer_count - 1].member;
 	for (uint64_t i = 0; i < demo->options.consumer_count; i++)
-		pids[count++] = demo->consumers[i].member.pid;
-	result = memory_measure(demo->region_path, pids, count, &demo->memory);
+		members[count++] = &demo->consumers[i].member;
+	for (size_t i = 0; i < count && result == 0; i++) {
+		result = member_stop(members[i]);
+		pids[i] = members[i]->pid;
+	}
+	if (result == 0)
+		result = memory_measure(demo->region_path, pids, count, &demo->memory);
 	if (result == 0)
 		result = comap_info(demo->region, &demo->info);
+	for (size_t i = 0; i < count; i++)
+		member_signal(members[i], SIGCONT);
 	if (result != 0)
-		return fail("memory", comap_error_text());
+		return fail("memory", strerror(-result));
 	live_event(demo, "measured the memory of %zu processes", count);
 	return 0;
 }
@@ -316,9 +375,11 @@ static int play(struct demo *demo)
 	if (result == 0)
 		result = second_half(demo);
 	unclean = cast_end(demo);
-	if (result == 0)
-		result = picture(demo);
-	return result == 0 ? report_print(demo, unclean) : result;
+	if (result != 0)
+		return result;
+	/* A picture that cannot be made is a claim that does not hold. */
+	(void)picture(demo);
+	return report_print(demo, unclean);
 }
 
 int main(int argc, char **argv)

@@ -26,6 +26,7 @@ struct demo_options {
 	uint64_t seconds;
 	uint64_t consumer_count;
 	uint64_t process_count;     /* of the picture */
+	bool spoil;                 /* falsify a copy: wrong answers must be found */
 };
 
 struct demo_consumer {
@@ -45,7 +46,7 @@ struct demo_producer {
 /* A producer killed with SIGKILL, and what came after. */
 struct demo_kill {
 	bool standby;               /* a successor was standing by; else it was started after */
-	bool in_publish;            /* a version was reserved and not yet published: none came out */
+	bool in_publish;            /* a version was reserved, not yet published: none came out */
 	uint64_t version;           /* that stood at the kill */
 	uint64_t next_version;      /* the successor's first */
 	uint64_t gap_ns;            /* from the kill to its publication */

@@ -60,6 +60,22 @@ int member_signal(struct member *member, int signal_number)
 	return 0;
 }
 
+int member_stop(struct member *member)
+{
+	int result = member_signal(member, SIGSTOP), status;
+
+	if (result != 0)
+		return result;
+	while (waitpid(member->pid, &status, WUNTRACED) != member->pid)
+		if (errno != EINTR)
+			return -errno;
+	if (WIFSTOPPED(status))
+		return 0;
+	member->pid = 0; /* it has ended instead */
+	member->status = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+	return -ESRCH;
+}
+
 bool member_ended(struct member *member)
 {
 	int status;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The demo's processes: started by exec, known by pid, ended with it. Their log lines go to files. */
+/* The demo's processes: started by exec, known by pid, ended with it; they log to files. */
 #ifndef EXAMPLES_DEMO_FLEET_H
 #define EXAMPLES_DEMO_FLEET_H
 
@@ -21,6 +21,9 @@ int member_start(struct member *member, const char *name, char *const argv[], co
 
 /* Sends the signal; 0, or a negative errno. */
 int member_signal(struct member *member, int signal_number);
+
+/* Stops it (SIGSTOP), and returns when it stands still. 0, or a negative errno. */
+int member_stop(struct member *member);
 
 /* Waits until it has ended, at most so long; then it is killed and its status is -ETIMEDOUT.
  * Returns the status. */

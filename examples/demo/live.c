@@ -6,7 +6,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
+#include <unistd.h>
 
 #define FRAME_MS 100
 
@@ -36,17 +38,21 @@ void live_event(struct demo *demo, const char *format, ...)
 	fflush(stdout);
 }
 
+static void read_consumer(struct demo_consumer *consumer)
+{
+	static struct consumer_stats stats; /* too large for a stack */
+
+	if (!consumer->value || comap_value_get(consumer->value, &stats, sizeof stats, NULL) != 0)
+		return;
+	/* What one that was killed left under this name is not its successor's. */
+	if (stats.pid != consumer->before.pid)
+		consumer->stats = stats;
+}
+
 void live_read(struct demo *demo)
 {
-	for (uint64_t i = 0; i < demo->options.consumer_count; i++) {
-		struct demo_consumer *consumer = &demo->consumers[i];
-		static struct consumer_stats stats;
-
-		/* What the last one left under this name is not this one's. */
-		if (consumer->value && comap_value_get(consumer->value, &stats, sizeof stats, NULL) == 0 &&
-		    stats.pid != consumer->before.pid)
-			consumer->stats = stats;
-	}
+	for (uint64_t i = 0; i < demo->options.consumer_count; i++)
+		read_consumer(&demo->consumers[i]);
 	for (uint64_t i = 0; i < demo->producer_count; i++)
 		if (demo->producers[i].value)
 			(void)comap_value_get(demo->producers[i].value, &demo->producers[i].stats,
@@ -63,69 +69,91 @@ uint64_t live_lookups(const struct demo *demo)
 	return lookups;
 }
 
-static void show(struct demo *demo, double lookups_per_second)
+/* What the progress line tells of all consumers. */
+struct glance {
+	uint64_t torn, wrong, running, stopped;
+};
+
+static struct glance glance_at(const struct demo *demo)
 {
-	uint64_t now_ms = live_ms(demo), whole_ms = demo->options.seconds * 1000;
-	uint64_t torn = 0, wrong = 0, running = 0, stopped = 0;
-	int done = (int)(now_ms >= whole_ms ? 20 : now_ms * 20 / whole_ms);
+	struct glance glance = { 0 };
 
 	for (uint64_t i = 0; i < demo->options.consumer_count; i++) {
 		const struct demo_consumer *consumer = &demo->consumers[i];
 
-		torn += consumer->stats.counts.torn + consumer->before.counts.torn;
-		wrong += consumer->stats.counts.wrong + consumer->before.counts.wrong;
-		running += consumer->member.pid != 0 && !consumer->member.stopped;
-		stopped += consumer->member.stopped;
+		glance.torn += consumer->stats.counts.torn + consumer->before.counts.torn;
+		glance.wrong += consumer->stats.counts.wrong + consumer->before.counts.wrong;
+		glance.running += consumer->member.pid != 0 && !consumer->member.stopped;
+		glance.stopped += consumer->member.stopped;
 	}
-	wipe(demo);
-	printf("[%.*s%.*s] %2llu/%llu s  version %llu  %llu consumers%s  %.1f M lookups/s  torn %llu  wrong %llu",
-	       done, "####################", 20 - done, "....................",
-	       (unsigned long long)now_ms / 1000, (unsigned long long)demo->options.seconds,
-	       (unsigned long long)comap_value_version(demo->registry), (unsigned long long)running,
-	       stopped ? " (1 stopped)" : "", lookups_per_second / 1e6, (unsigned long long)torn,
-	       (unsigned long long)wrong);
+	return glance;
+}
+
+/* Columns that a line may take without wrapping. */
+static int columns(const struct demo *demo)
+{
+	struct winsize size;
+
 	if (!demo->terminal)
-		putchar('\n');
+		return 200;
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col < 20)
+		return 79;
+	return size.ws_col - 1;
+}
+
+static void show(struct demo *demo, double lookups_per_second)
+{
+	uint64_t now_ms = live_ms(demo), whole_ms = demo->options.seconds * 1000;
+	int done = (int)(now_ms >= whole_ms ? 20 : now_ms * 20 / whole_ms);
+	struct glance glance = glance_at(demo);
+	char line[256];
+
+	snprintf(line, sizeof line, "[%.*s%.*s] %2llu/%llu s  v%llu  %llu readers%s  "
+	         "%.1f M lookups/s  torn %llu  wrong %llu",
+	         done, "####################", 20 - done, "....................",
+	         (unsigned long long)now_ms / 1000, (unsigned long long)demo->options.seconds,
+	         (unsigned long long)comap_value_version(demo->registry),
+	         (unsigned long long)glance.running, glance.stopped ? " (1 stopped)" : "",
+	         lookups_per_second / 1e6, (unsigned long long)glance.torn,
+	         (unsigned long long)glance.wrong);
+	wipe(demo);
+	printf("%.*s%s", columns(demo), line, demo->terminal ? "" : "\n");
 	fflush(stdout);
 }
 
-/* Lookups a second, of all consumers since the line before. */
+/* Lookups a second, of all consumers, over the last second or so. */
 static double pace_of(const struct demo *demo)
 {
-	static uint64_t lookups_before, at_before;
+	static uint64_t lookups_before, at_ns;
+	static double pace;
 	uint64_t lookups = live_lookups(demo), now_ns = comap_now_ns();
-	double pace = 0;
 
-	if (at_before != 0 && lookups > lookups_before)
-		pace = (double)(lookups - lookups_before) * 1e9 / (double)(now_ns - at_before);
+	if (now_ns < at_ns + 1000000000)
+		return pace;
+	if (at_ns != 0 && lookups > lookups_before)
+		pace = (double)(lookups - lookups_before) * 1e9 / (double)(now_ns - at_ns);
 	lookups_before = lookups;
-	at_before = now_ns;
+	at_ns = now_ns;
 	return pace;
 }
 
 void live_sleep(struct demo *demo, uint64_t duration_ms)
 {
 	static uint64_t shown_ms;
-	static double pace;
-	static uint64_t paced_ms;
 	uint64_t end_ms = live_ms(demo) + duration_ms;
 
 	for (;;) {
-		uint64_t now_ms = live_ms(demo);
+		uint64_t now_ms = live_ms(demo), wait_ms;
 
 		live_read(demo);
-		if (now_ms >= paced_ms + 1000 || paced_ms == 0) {
-			pace = pace_of(demo);
-			paced_ms = now_ms;
-		}
 		if (demo->terminal || now_ms >= shown_ms + 1000) {
-			show(demo, pace);
+			show(demo, pace_of(demo));
 			shown_ms = now_ms;
 		}
 		if (now_ms >= end_ms)
 			break;
-		nanosleep(&(struct timespec){ 0, (end_ms - now_ms < FRAME_MS ? end_ms - now_ms : FRAME_MS) *
-		                                 1000000 }, NULL);
+		wait_ms = end_ms - now_ms < FRAME_MS ? end_ms - now_ms : FRAME_MS;
+		nanosleep(&(struct timespec){ 0, (long)wait_ms * 1000000 }, NULL);
 	}
 	wipe(demo);
 }

@@ -54,7 +54,8 @@ static int compare_frames(struct comap_pages_key key, const pid_t *pids, size_t 
 	return 0;
 }
 
-int memory_measure(const char *path, const pid_t *pids, size_t pid_count, struct memory_sum *ret_sum)
+int memory_measure(const char *path, const pid_t *pids, size_t pid_count,
+                   struct memory_sum *ret_sum)
 {
 	struct memory_sum sum = { 0 };
 	struct comap_pages_key key;
@@ -175,8 +176,9 @@ static int compare_kind(const char *program, const char *kind, const char *regio
 		if (members[started].pid != 0)
 			started++;
 		if (result == 0)
-			result = sum_pss(members, started, shared ? &points[started - 1].shared_mib
-			                                          : &points[started - 1].private_mib);
+			result = sum_pss(members, started,
+			                 shared ? &points[started - 1].shared_mib
+			                        : &points[started - 1].private_mib);
 	}
 	for (size_t i = 0; i < started; i++) {
 		member_signal(&members[i], SIGKILL);

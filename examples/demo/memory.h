@@ -16,7 +16,8 @@ struct memory_sum {
 };
 
 /* Measures the region at `path` in the processes. 0, or a negative errno. */
-int memory_measure(const char *path, const pid_t *pids, size_t pid_count, struct memory_sum *ret_sum);
+int memory_measure(const char *path, const pid_t *pids, size_t pid_count,
+                   struct memory_sum *ret_sum);
 
 /* A point of the picture. */
 struct memory_point {

@@ -30,8 +30,8 @@ static void print_consumer(const char *name, const struct consumer_stats *stats)
 	const struct consumer_counts *counts = &stats->counts;
 	double seconds = (double)stats->running_ns / 1e9;
 
-	printf("  %-20s %9.2f %8.2f %6llu %6llu %6llu   %3llu (%llu-%llu) %9llu %5llu %5llu\n", name,
-	       (double)counts->lookups / 1e6,
+	printf("  %-20s %9.2f %8.2f %6llu %6llu %6llu   %3llu (%llu-%llu) %9llu %5llu %5llu\n",
+	       name, (double)counts->lookups / 1e6,
 	       seconds > 0 ? (double)counts->lookups / seconds / 1e6 : 0.0,
 	       (unsigned long long)stats->p50_ns, (unsigned long long)stats->p99_ns,
 	       (unsigned long long)stats->p999_ns, (unsigned long long)counts->versions,
@@ -103,7 +103,7 @@ static void claim_answers(const struct demo *demo, const struct consumer_stats *
 	      "(%llu without a copy to compare with)", (unsigned long long)counts->wrong,
 	      (unsigned long long)counts->verified, (unsigned long long)counts->unverifiable);
 	claim(counts->backwards == 0 && counts->failures == 0 && behind == 0,
-	      "versions: %llu published by %llu producers; nobody went back, everybody saw the last",
+	      "versions: %llu, published by %llu producers; nobody went back, all saw the last",
 	      (unsigned long long)latest, (unsigned long long)demo->producer_count);
 }
 
@@ -118,7 +118,8 @@ static void claim_kills(const struct demo *demo)
 		claim(kill->next_version == kill->version + (kill->in_publish ? 1 : 2) &&
 		      kill->gap_ns < 5000000000u,
 		      "kill %llu, %s version %llu: version %llu, published %.1f ms later by %s",
-		      (unsigned long long)i + 1, kill->in_publish ? "in the middle of" : "just after",
+		      (unsigned long long)i + 1,
+		      kill->in_publish ? "in the middle of" : "just after",
 		      (unsigned long long)kill->version + 1, (unsigned long long)kill->next_version,
 		      (double)kill->gap_ns / 1e6,
 		      kill->standby ? "the one that stood by" : "one that was started then");
@@ -147,9 +148,11 @@ static void claim_memory(const struct demo *demo)
 
 	claim(sum->pss_bytes <= demo->info.allocated_bytes && sum->rss_bytes > sum->pss_bytes,
 	      "region mapped by %llu processes: sum of RSS %.1f MiB, sum of PSS %.1f MiB, "
-	      "file %.1f MiB (one version: %.1f MiB)", (unsigned long long)sum->process_count,
+	      "file %.1f MiB (one version: %.1f, waiting for reuse: %.1f)",
+	      (unsigned long long)sum->process_count,
 	      (double)sum->rss_bytes / MIB, (double)sum->pss_bytes / MIB,
-	      (double)demo->info.allocated_bytes / MIB, (double)demo->table_bytes / MIB);
+	      (double)demo->info.allocated_bytes / MIB, (double)demo->table_bytes / MIB,
+	      (double)demo->info.retired_bytes / MIB);
 	printf("        whole processes: sum of RSS %.1f MiB, sum of PSS %.1f MiB\n",
 	       (double)sum->all_rss_bytes / MIB, (double)sum->all_pss_bytes / MIB);
 	if (sum->frames_result == -EPERM || sum->frames_result == -EACCES) {

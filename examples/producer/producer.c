@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The producer: loads a table of text, publishes it as one value, and each change of its source.
  *
- * Writers and readers:  one process at a time publishes. A second one is told who does, or stands by
- *             until that process ends or dies; consumers notice nothing but a newer version.
+ * Writers and readers:  one process at a time publishes. A second one is told who does, or stands
+ *             by until that process ends or dies; consumers notice nothing but a newer version.
  * What is left if it dies here:  a version that was being built is never seen; its memory is given
  *             back by whoever needs it. The copy in --keep is written before the version is
  *             published, under the number that it will have: a version that a reader can see has
@@ -97,12 +97,12 @@ static int publisher_pidfd(struct producer *producer)
 	return (int)syscall(SYS_pidfd_open, (pid_t)seat.pid, 0);
 }
 
-/* Sleeps until the publisher ends, a signal comes, or `limit_ms` have passed. Returns the signal. */
+/* Sleeps until the publisher ends, a signal comes, or the time is over. Returns the signal. */
 static int await_publisher_end(struct producer *producer, uint64_t limit_ms)
 {
 	int pidfd = publisher_pidfd(producer);
 	/* A publisher may give the role back and live: look from time to time. */
-	uint64_t longest_ms = pidfd >= 0 ? 500 : 20;
+	uint64_t longest_ms = pidfd >= 0 ? 1000 : 20;
 	int signal_number = signals_wait(producer->signals_fd, pidfd,
 	                                 (int)(limit_ms < longest_ms ? limit_ms : longest_ms));
 
@@ -115,7 +115,7 @@ static int await_publisher_end(struct producer *producer, uint64_t limit_ms)
 static int take_role(struct producer *producer)
 {
 	const struct producer_options *options = &producer->options;
-	uint64_t deadline_ns = comap_deadline_ms(options->standby ? 1u << 30 : options->takeover_ms);
+	uint64_t deadline_ns = comap_deadline_ms(options->takeover_ms);
 	bool told = false;
 	int result;
 
@@ -132,7 +132,7 @@ static int take_role(struct producer *producer)
 		}
 		told = true;
 		signal_number = await_publisher_end(producer, options->standby
-			? 500 : (deadline_ns - now_ns) / 1000000 + 1);
+			? 1000 : (deadline_ns - now_ns) / 1000000 + 1);
 		if (signal_number == SIGTERM || signal_number == SIGINT)
 			return -1;
 		if (notify_watchdog_ms())
@@ -221,8 +221,8 @@ static int load(struct producer *producer, bool always)
 		log_error("%s: %s", options->source, strerror(-result));
 		return EXIT_SOURCE;
 	}
-	if (registry_plan(&plan, text.data, text.size_bytes, options->separator, options->key, problem,
-	                  sizeof problem) != 0) {
+	if (registry_plan(&plan, text.data, text.size_bytes, options->separator, options->key,
+	                  problem, sizeof problem) != 0) {
 		log_error("%s: %s", options->source, problem);
 		result = EXIT_SOURCE;
 	} else if (always || plan.header.source_hash != producer->source_hash) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The file that the registry comes from, and when it changes.
  *
- * Watched are the folders, not the file: a file that is replaced by rename is another one. Where the
+ * Watched are the folders, not the file: one that is put in its place is another. Where the
  * path is a symbolic link, the folder that it leads to is watched as well. */
 #ifndef EXAMPLES_PRODUCER_SOURCE_H
 #define EXAMPLES_PRODUCER_SOURCE_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* From CSV text to a registry, in two passes. Both read the same text, so they see the same rows. */
+/* From CSV text to a registry, in two passes over the same text, which so see the same rows. */
 #include "build.h"
 
 #include <errno.h>
@@ -55,7 +55,8 @@ static int plan_columns(struct registry_plan *plan, struct csv *csv, const char 
 	return 0;
 }
 
-static int plan_rows(struct registry_plan *plan, struct csv *csv, char *problem, size_t problem_bytes)
+static int plan_rows(struct registry_plan *plan, struct csv *csv, char *problem,
+                     size_t problem_bytes)
 {
 	struct registry_header *header = &plan->header;
 	struct csv_cell cells[REGISTRY_COLUMNS_MAX];

@@ -21,7 +21,7 @@ struct registry_plan {
 int registry_plan(struct registry_plan *plan, const char *text, size_t text_bytes, char separator,
                   const char *key, char *problem, size_t problem_bytes);
 
-/* The second pass: fills `block` (plan->header.total_bytes bytes, aligned to 8), checksum included. */
+/* The second pass: fills `block` (header.total_bytes bytes, aligned to 8), checksum included. */
 void registry_build(const struct registry_plan *plan, void *block);
 
 #endif

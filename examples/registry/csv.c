@@ -11,7 +11,8 @@ void csv_init(struct csv *csv, const char *text, size_t size_bytes, char separat
 		text += 3;
 		size_bytes -= 3;
 	}
-	*csv = (struct csv){ .at = text, .end = text + size_bytes, .separator = separator, .line = 1 };
+	*csv = (struct csv){ .at = text, .end = text + size_bytes, .separator = separator,
+	                     .line = 1 };
 }
 
 /* Past the line end at `at`, or `at` itself where there is none. */

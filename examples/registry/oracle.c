@@ -213,7 +213,8 @@ static bool fill_table(struct oracle *oracle)
 }
 
 /* Takes the text over, whatever comes of it. */
-static struct oracle *oracle_over(char *text, size_t size_bytes, char separator, unsigned key_column)
+static struct oracle *oracle_over(char *text, size_t size_bytes, char separator,
+                                  unsigned key_column)
 {
 	struct oracle *oracle = calloc(1, sizeof *oracle);
 
@@ -275,7 +276,8 @@ long oracle_find(const struct oracle *oracle, const char *key, size_t key_bytes)
 
 	for (size_t i = 0; i < key_bytes; i++)
 		hash = fnv_byte(hash, key[i]);
-	for (at = hash % oracle->table_size; oracle->table[at]; at = (at + 1) % oracle->table_size) {
+	for (at = hash % oracle->table_size; oracle->table[at];
+	     at = (at + 1) % oracle->table_size) {
 		long record = (long)oracle->table[at] - 1;
 
 		if (oracle_cell_is(oracle, record, oracle->key_column, key, key_bytes))

@@ -25,7 +25,8 @@ struct registry_parts registry_parts_of(const struct registry_header *header)
 
 	/* 32-bit counts times small sizes: 64 bits hold every sum */
 	parts.columns = sizeof *header;
-	parts.buckets = parts.columns + (uint64_t)header->column_count * sizeof(struct registry_span);
+	parts.buckets = parts.columns +
+	                (uint64_t)header->column_count * sizeof(struct registry_span);
 	parts.rows = parts.buckets + (uint64_t)header->bucket_count * sizeof(uint32_t);
 	parts.cells = parts.rows + (uint64_t)header->row_count * sizeof(struct registry_row);
 	parts.strings = parts.cells + (uint64_t)header->row_count * header->column_count *
@@ -135,7 +136,7 @@ uint32_t registry_find(const struct registry *registry, const char *key, size_t 
 	uint32_t bucket = hash & registry->bucket_mask;
 
 	for (uint32_t step = 0; step <= registry->bucket_mask; step++) {
-		uint32_t row = registry->buckets[bucket] - 1; /* an empty one gives REGISTRY_NO_ROW */
+		uint32_t row = registry->buckets[bucket] - 1; /* empty: REGISTRY_NO_ROW */
 
 		if (row >= registry->row_count)
 			return REGISTRY_NO_ROW;

@@ -9,7 +9,7 @@
  *   strings    the bytes that the spans point into
  *
  * I1  Position independent: spans are offsets into the strings, buckets are row numbers.
- * I2  Where each part begins follows from the counts in the header, and total_bytes from all of them.
+ * I2  Where each part begins follows from the counts in the header, and so does total_bytes.
  * I3  Bucket b of a key: hash & (bucket_count - 1), then the next free one; bucket_count is a power
  *     of two and larger than row_count, so a search ends.
  * I4  Rows with one key are chained in the order of the source, through next_same.
@@ -17,7 +17,7 @@
  *
  * Writers and readers: written once, in place, before it is published; then nobody writes. A reader
  * trusts no byte: registry_open() checks the header, every step of a search checks its number, so a
- * damaged registry gives wrong answers at worst (registry_verify() tells), never a fault or a loop. */
+ * damaged registry gives wrong answers at worst (registry_verify() tells), no fault and no loop. */
 #ifndef EXAMPLES_REGISTRY_H
 #define EXAMPLES_REGISTRY_H
 
@@ -39,7 +39,7 @@ struct registry_header {
 	uint32_t key_column;
 	uint32_t row_count;
 	uint32_t bucket_count;
-	uint32_t ragged_count;   /* rows with more or fewer cells than columns: cut, or filled with "" */
+	uint32_t ragged_count;   /* rows with more or fewer cells: cut, or filled with "" */
 	uint64_t string_bytes;
 	uint64_t total_bytes;
 	uint64_t version;        /* as the publisher expected it */
