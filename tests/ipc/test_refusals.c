@@ -54,8 +54,8 @@ static void test_link_in_world_writable_folder(void **state)
 
 	(void)state;
 	damage_region(path);
-	assert_int_equal(mkdir(folder, 0700), 0);
 	snprintf(link_path, sizeof link_path, "%s/link", folder);
+	assert_int_equal(mkdir(folder, 0700), 0);
 	assert_int_equal(symlink(path, link_path), 0);
 	region = damage_open(link_path, 0, 0);
 	assert_non_null(region); /* one's own folder: one's own link */
