@@ -274,7 +274,7 @@ static void continue_consumer(struct demo *demo)
 static int measure(struct demo *demo)
 {
 	struct member *members[CONSUMERS_MAX + 1];
-	pid_t pids[CONSUMERS_MAX + 1];
+	pid_t pids[CONSUMERS_MAX + 1] = { 0 };
 	size_t count = 0;
 	int result = 0;
 
