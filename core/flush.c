@@ -209,7 +209,8 @@ int comap_map_flush_forget(struct comap_map *map)
 	if (code)
 		return comap__fail_errno(code, "looking at %s", comap__map_name(map));
 	while ((entry = find_failure(&key)))
-		comap_u32_store_relaxed(&entry->forgotten, 1); /* see find_failure() */
+		/* Relaxed: see find_failure(). */
+		comap_u32_store_relaxed(&entry->forgotten, 1);
 	mark_path(&key, path);
 	if (unlink(path) != 0 && errno != ENOENT)
 		return comap__fail_errno(errno, "removing the mark %s", path);

@@ -202,7 +202,7 @@ static bool enter_range(uintptr_t address, struct view *ret_view)
 		if (find(address, ret_view)) {
 			/* [edge guard.leave] Counted, then the count is looked at again: see comap__guard_set(). */
 			comap_u32_add_seq_cst(&ret_view->entry->in_handler, 1);
-			comap_fence_full();
+			comap_fence_full(); /* [edge guard.leave] orders the relaxed load below */
 			if (comap_u32_load_relaxed(&ret_view->entry->sequence) == ret_view->sequence)
 				return true;
 			leave_entry(ret_view->entry);
@@ -248,13 +248,14 @@ static void jump_out(struct comap_try *frame, const struct view *view, uint64_t 
 	/* The mask that the kernel would have put back at the handler's end. */
 	if (context)
 		pthread_sigmask(SIG_SETMASK, &context->uc_sigmask, NULL);
-	siglongjmp(frame->jump, 1);
+	longjmp(frame->jump, 1);
 }
 
 static bool replace(const struct view *view, uintptr_t page, enum comap__guard_hint hint)
 {
 	size_t bytes = view->page_bytes;
-	uint32_t patches = comap_u32_add_relaxed(&view->entry->patches, 1); /* a limit, not an order */
+	/* Relaxed: a limit, not an order. */
+	uint32_t patches = comap_u32_add_relaxed(&view->entry->patches, 1);
 
 	/* Behind the end of a file all pages are gone; one call instead of a fault for each. */
 	if (hint == COMAP__GUARD_TRUNCATED || patches >= PATCHES_MAX)
@@ -282,8 +283,9 @@ static bool handle(const siginfo_t *info, const ucontext_t *context)
 	frame = frame_for(view.entry);
 	if (frame)
 		jump_out(frame, &view, offset_bytes, hint, context);
+	/* [edge guard.fault] Both before the count. Relaxed: the hint is no more than that. */
 	if (comap_u64_cas_release(&view.entry->first_bad, UINT64_MAX, offset_bytes))
-		comap_u32_store_relaxed(&view.entry->hint, hint); /* only a hint: the cause is looked up */
+		comap_u32_store_relaxed(&view.entry->hint, hint);
 	/* [edge guard.fault] Raised before anybody can read the zeros. */
 	comap_u32_add_acq_rel(&view.entry->faults, 1);
 	done = replace(&view, page, hint);

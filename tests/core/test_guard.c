@@ -300,7 +300,8 @@ static void children_are_guarded(void **state)
 static void grown_mappings_are_guarded(void **state)
 {
 	const char *path = files_make(PROC_DISK, "grown", 4096);
-	struct comap_map *held = open_map(path, WRITE(.maximum_bytes = 1 << 20)), *free_map = open_map(path, WRITE());
+	struct comap_map *held = open_map(path, WRITE(.maximum_bytes = 1 << 20));
+	struct comap_map *free_map = open_map(path, WRITE());
 
 	assert_int_equal(comap_map_resize(held, 100000, 0), 0);
 	assert_int_equal(comap_map_resize(free_map, 100000, COMAP_RESIZE_MAY_MOVE), 0);

@@ -177,7 +177,7 @@ static int reader(void *path)
 	pthread_t threads[THREADS];
 
 	for (int i = 0; i < THREADS; i++) {
-		PROC_REQUIRE_OK(comap_map_open(path, COMAP_MAP_OPTIONS(.size_bytes = COMAP_MAP_TO_END), &maps[i]));
+		PROC_REQUIRE_OK(comap_map_open(path, NULL, &maps[i]));
 		files_guard();
 		PROC_REQUIRE(comap_map_size_bytes(maps[i]) == BYTES);
 	}
@@ -256,7 +256,8 @@ static void storm_in(enum proc_place place)
 	       "(%llu with wrong bytes and no fault), %llu repairs; %llu saw holes that were there, "
 	       "%llu unknown, %llu undetected\n",
 	       proc_place_name(place), seconds, (unsigned long long)counted(CUTS),
-	       (unsigned long long)counted(CLEAN), (unsigned long long)counted(DETECTED), (unsigned long long)counted(WRONG),
+	       (unsigned long long)counted(CLEAN), (unsigned long long)counted(DETECTED),
+	       (unsigned long long)counted(WRONG),
 	       (unsigned long long)counted(REPAIRS), (unsigned long long)counted(TRULY_SO),
 	       (unsigned long long)counted(UNKNOWN), (unsigned long long)counted(UNDETECTED));
 	assert_int_equal(counted(UNDETECTED), 0);

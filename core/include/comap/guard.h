@@ -100,7 +100,7 @@ COMAP_API COMAP_MUST_CHECK int comap_map_copy_in(struct comap_map *map, uint64_t
 #define COMAP__TRY(map, frame) \
 	for (struct comap_try frame __attribute__((cleanup(comap_try_leave))) = { 0 }; \
 	     comap_try_enter(&frame, map);) \
-		if (sigsetjmp(frame.jump, 0) == 0)
+		if (setjmp(frame.jump) == 0) /* the handler restores the signal mask */
 #define COMAP_CATCH(code) else for (int code = comap_try_caught(); code; code = 0)
 
 /* What the macros use; a frame on the section's stack. */
@@ -108,7 +108,7 @@ struct comap_try {
 	struct comap_try *outer;
 	const void *range;
 	volatile int entered;
-	sigjmp_buf jump;
+	jmp_buf jump;
 };
 COMAP_API bool comap_try_enter(struct comap_try *frame, const struct comap_map *map);
 COMAP_API void comap_try_leave(struct comap_try *frame);
