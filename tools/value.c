@@ -168,6 +168,8 @@ int tool_value_get(int argc, char **argv)
 
 	if (code)
 		return code;
+	if (reading.timed && !reading.wait)
+		return tool_usage(&reading.call, "--timeout goes with --wait: otherwise nothing waits");
 	code = reading_begin(&reading);
 	if (code == TOOL_OK && reading.wait && comap_value_version(reading.value) == 0 &&
 	    comap_value_wait(reading.value, 0, deadline_ns(&reading)) != 0)

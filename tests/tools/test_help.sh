@@ -36,6 +36,24 @@ same "$(printf '%s\n' "${verbs[@]%% *}" | sort -u)" \
 same "$(printf '%s\n' "${verbs[@]}" | sed -n 's/^value //p' | sort)" \
 	"$(tr ' ' '\n' <<<"$_comap_value_verbs" | sort)" "the completion has the verbs of value"
 
+# The completion itself: what it offers for the last of the words.
+offers() { # EXPECTED WORD ...
+	COMP_WORDS=("${@:2}")
+	COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+	_comap 2>/dev/null
+	same "$1" "${COMPREPLY[*]}" "the completion of '${*:2}'"
+}
+run 0 create first
+run 0 value put first motd x
+run 0 value put first more x
+offers 'value verify version' "$comap" v
+offers 'get put watch' "$comap" value ''
+offers 'first' "$comap" info f
+offers 'motd more' "$comap" value get first mo
+offers '--max --mode' "$comap" create --m
+offers '--count' "$comap" value watch first motd --c
+offers '' "$comap" info nothing-of-the-kind
+
 run 0 help value get
 says '^Usage: comap value get'
 run 0 value --help
@@ -60,6 +78,8 @@ complains 'needs an argument'
 run 2 value put fx motd --hex 0g
 complains 'not hexadecimal'
 run 2 value put fx motd text --file x
+run 2 value get fx v --timeout 3
+complains 'goes with --wait'
 run 2 value put fx v text --owner no-such-user-here
 complains 'no user'
 run 0 version
