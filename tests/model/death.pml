@@ -26,7 +26,7 @@
  * run fast fails free-before-swept        -DFREE_FIRST                     : (owner==0)
  * run fast fails dead-not-skipped         -DWAIT_FOR_DEAD                  : invalid end state
  * run long holds both-killed              -DSECTIONS=1
- * run long holds three-lives-two-sweepers -DLIVES=3 -DSECTIONS=1
+ * run long holds three-lives-two-sweepers -DLIVES=3 -DSECTIONS=1 -DKILLED=1 -DSTOPS=0
  */
 #ifndef LIVES
 #define LIVES 2

@@ -23,8 +23,8 @@
  * run fast holds reads-twice-pinned          -DREADS=2 -DNO_GUEST
  * run fast holds reads-twice-guest           -DREADS=2 -DNO_PINNED
  * run fast holds links-in-free-blocks        -DLINK_IN_BLOCK
- * run fast holds two-replacers               -DREPLACERS=2 -DBLOCKS=3 -DREPLACEMENTS=1 -DPERIODS=2
- * run fast holds two-reclaimers              -DRECLAIMERS=2 -DPERIODS=1
+ * run fast holds two-replacers               -DREPLACERS=2 -DBLOCKS=3 -DREPLACEMENTS=1 -DPERIODS=2 -DNO_PINNED
+ * run fast holds two-reclaimers              -DRECLAIMERS=2 -DPERIODS=1 -DNO_PINNED
  * run fast fails stamp-before-unlink-guest   -DSTAMP_EARLY -DNO_PINNED     : guest_copy
  * run fast fails stamp-before-unlink-pinned  -DSTAMP_EARLY -DNO_GUEST      : pinned_copy
  * run fast fails reuse-one-period-early      -DREUSE_EARLY -DNO_GUEST      : pinned_copy
