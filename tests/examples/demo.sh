@@ -11,7 +11,7 @@ run() { # STATUS OPTION...
 	wanted=$1
 	shift
 	got=0
-	"$demo" --seconds 4 --processes 4 --out "$out" "$@" >"$out.log" 2>&1 || got=$?
+	"$demo" --seconds 4 --consumers 5 --processes 4 --out "$out" "$@" >"$out.log" 2>&1 || got=$?
 	[ "$got" = "$wanted" ] || { /bin/cat "$out.log"; echo "status $got, not $wanted"; exit 1; }
 }
 
