@@ -5,12 +5,14 @@
 #include "blob.h"
 #include "region.h"
 
+uint64_t check_heap_max_bytes = 4u << 20;
+
 struct comap *check_open_small(const char *path, uint32_t flags)
 {
 	struct comap_options options = COMAP_OPTIONS_INIT;
 
 	options.flags = flags;
-	options.heap_max_bytes = 4u << 20;
+	options.heap_max_bytes = check_heap_max_bytes;
 	options.seat_count = 4;
 	options.thread_count = 4;
 	options.object_count = 4;

@@ -9,7 +9,8 @@
 #include <comap.h>
 
 /* Small enough that an image of it costs little, large enough to work: 4 seats, 4 thread records, 4
- * objects, 4 MiB of heap. Other flags than given: none. NULL as comap_open_with(). */
+ * objects, check_heap_max_bytes (4 MiB) of heap. NULL as comap_open_with(). */
+extern uint64_t check_heap_max_bytes;
 struct comap *check_open_small(const char *path, uint32_t flags);
 
 /* The same, and it must succeed. */

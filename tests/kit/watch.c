@@ -195,17 +195,17 @@ static bool note(struct watch *watch)
 	return true;
 }
 
-int watch_look(struct watch *watch)
+enum watch_found watch_look(struct watch *watch)
 {
 	uint64_t before = watch->hash;
 
 	if (follow_file(watch) != 0 || (watch->map && find_pages(watch) != 0))
-		return -1;
+		return WATCH_FAILED;
 	if (watch->map)
 		(void)compare_pages(watch);
 	if (watch->hash == before && watch->seen_count > 0)
-		return 0;
-	return note(watch);
+		return WATCH_SAME;
+	return note(watch) ? WATCH_NEW : WATCH_KNOWN;
 }
 
 /* The file is the home of the region in it, as its first attacher would have said. */

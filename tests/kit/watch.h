@@ -11,9 +11,15 @@ struct watch;
 struct watch *watch_open(const char *path);
 void watch_close(struct watch *watch);
 
-/* 1: the file holds other bytes than at the last look, and had never held these; 0: not so. Holes
- * and zeros are the same. -1: it cannot be looked at. Costs a comparison of what is allocated. */
-int watch_look(struct watch *watch);
+/* What a look finds. Holes and zeros are the same. */
+enum watch_found {
+	WATCH_FAILED = -1,
+	WATCH_SAME,
+	WATCH_NEW,   /* bytes that it never held before */
+	WATCH_KNOWN, /* other bytes than at the last look, but it has held them before */
+};
+/* Costs a comparison of what is allocated. */
+enum watch_found watch_look(struct watch *watch);
 
 /* Writes what was seen at the last look into a new file, which then is its own home. 0 or -1.
  * A file that does not exist has no copy: the new one is removed. */
