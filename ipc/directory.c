@@ -15,6 +15,7 @@
 
 #include "error.h"
 #include "fault.h"
+#include "futex.h"
 #include "mutex.h"
 #include "seat.h"
 #include "thread.h"
@@ -23,8 +24,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-#define WAIT_STEP_NS 5000000
 
 const char *comap__kind_text(uint32_t kind)
 {
@@ -228,6 +227,7 @@ static int create(struct comap *region, const char *name, enum comap_object_kind
 	/* [edge directory.live] rel: the commit point: the whole entry before LIVE */
 	comap_u64_store_release(&object->state, COMAP_OBJECT_LIVE);
 	COMAP_FAULT("directory.live");
+	comap__flag_wake(&region->control->directory_waiting);
 	*ret_object = object;
 	return 0;
 }
@@ -265,15 +265,29 @@ static int check_name(const char *name)
 	return 0;
 }
 
-/* Waits for somebody else to create the object. */
-static struct comap_object_shm *wait_for(struct comap *region, const char *name)
+int comap__directory_await(struct comap *region, const char *name)
 {
-	struct timespec step = { .tv_nsec = WAIT_STEP_NS };
-	struct comap_object_shm *object;
+	struct comap_u32 *flag = &region->control->directory_waiting;
+	uint64_t deadline_ns = region->wait_deadline_ns, step_ns = 0;
+	uint32_t seen;
 
-	while (!(object = find(region, name)) && comap_now_ns() < region->wait_deadline_ns)
-		nanosleep(&step, NULL);
-	return object;
+	if (!(region->flags & COMAP_WAIT))
+		return comap__fail(COMAP_CAUSE_NOT_FOUND, "%s holds no '%s': `comap ls` shows what it holds",
+		                   region->path, name);
+	for (;;) {
+		if (find(region, name))
+			return 0;
+		if (comap_now_ns() >= deadline_ns)
+			return comap__fail(COMAP_CAUSE_TIMEOUT, "'%s' did not appear in %s in time", name,
+			                   region->path);
+		if (comap__is_guest(region)) {
+			comap__poll_sleep(&step_ns, deadline_ns);
+			continue;
+		}
+		seen = comap__flag_set(flag);
+		if (!find(region, name))
+			comap__flag_sleep(flag, seen, deadline_ns);
+	}
 }
 
 int comap__directory_open(struct comap *region, const char *name, enum comap_object_kind kind,
@@ -290,15 +304,11 @@ int comap__directory_open(struct comap *region, const char *name, enum comap_obj
 	object = find(region, name);
 	if (!object && (region->flags & COMAP_CREATE))
 		code = find_or_create(region, name, kind, type, cell_count, &object);
-	else if (!object && (region->flags & COMAP_WAIT))
-		object = wait_for(region, name);
 	if (code)
 		return code;
 	if (!object)
-		return region->flags & COMAP_WAIT
-			? comap__fail(COMAP_CAUSE_TIMEOUT, "'%s' did not appear in %s in time", name, region->path)
-			: comap__fail(COMAP_CAUSE_NOT_FOUND, "%s holds no '%s': `comap ls` shows what it holds",
-			              region->path, name);
+		return comap__fail(COMAP_CAUSE_NOT_FOUND, "%s holds no '%s': `comap ls` shows what it holds",
+		                   region->path, name);
 	code = check_fit(object, kind, type);
 	if (!code && !comap__at(region, (struct comap_ref){ object->cell_ref.v },
 	                        (size_t)cell_count * COMAP_CELL_BYTES, COMAP_CELL_BYTES))

@@ -12,11 +12,14 @@ enum comap_object_kind {
 	COMAP_KIND_OBJECT_VALUE = 1,
 };
 
-/* Finds the object, or makes it where the region was opened with COMAP_CREATE, or waits for it with
- * COMAP_WAIT. Its cells are zeroed at creation. *ret_cells is the ref of the first. */
+/* Finds the object, or makes it where the region was opened with COMAP_CREATE; -ENOENT. Its cells are zeroed at creation. *ret_cells is the ref of the first. */
 int comap__directory_open(struct comap *region, const char *name, enum comap_object_kind kind,
                           const struct comap_type *type, uint32_t cell_count,
                           struct comap_ref *ret_cells, uint32_t *ret_type_bytes);
+
+/* With COMAP_WAIT: sleeps until the object is there, or the region's deadline for waiting. Without:
+ * -ENOENT at once. Not under a lock of the process. */
+int comap__directory_await(struct comap *region, const char *name);
 
 const char *comap__kind_text(uint32_t kind);
 

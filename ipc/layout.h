@@ -120,7 +120,8 @@ struct comap_control_shm {
 	struct comap_u64 home_inode;
 	uint8_t boot_id[16];                 /* of the kernel under which it was last attached */
 	struct comap_u64 directory_mutex;    /* a mutex word: mutex.c */
-	uint8_t pad3[72];
+	struct comap_u32 directory_waiting;  /* a flag word: somebody waits for an object to appear */
+	uint8_t pad3[68];
 
 	/* line 4. Counters. W: anybody, relaxed adds. */
 	struct comap_u64 grace_periods;
@@ -286,7 +287,7 @@ struct comap_value_shm {
 	/* Ref of the current block, 0: nothing published yet.  W: the publisher; [edge value.publish] is
 	 * the commit point. R: everybody. X: old or new, both whole. */
 	struct comap_u64 current;
-	/* A reader sleeps on it: the sleeper sets it to 1, the publisher exchanges it to 0 and wakes. */
+	/* A flag word that readers sleep on: futex.h.  W: sleepers set the flag, the publisher clears it. */
 	struct comap_u32 waiting;
 	uint32_t reserved;
 	uint8_t pad[48];

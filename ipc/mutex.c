@@ -30,10 +30,10 @@ static struct comap_u32 *futex_half(struct comap_u64 *word)
 }
 
 /* Takes the lock from a dead owner: 1; 0 where somebody else was faster. */
-static int take_over(struct comap_u64 *word, uint64_t seen, uint64_t token)
+static int take_over(struct comap_u64 *word, uint64_t seen, uint64_t mine)
 {
 	/* [edge mutex.lock] acq: what the dead owner stored is seen. Waiters stay marked. */
-	if (!comap_u64_cas_acquire(word, seen, token << 1 | (seen & WAITERS)))
+	if (!comap_u64_cas_acquire(word, seen, mine | (seen & WAITERS)))
 		return 0;
 	COMAP_FAULT("mutex.taken_over");
 	return 1;
@@ -51,7 +51,7 @@ int comap__mutex_trylock(struct comap *region, struct comap_u64 *word, uint64_t 
 		return comap_u64_cas_acquire(word, 0, token << 1) ? 0 : -EBUSY;
 	if (owner_of(seen) == token)
 		return comap__fail(COMAP_CAUSE_DEADLOCK, "the thread holds this lock already");
-	if (comap__thread_is_dead(region, owner_of(seen)) && take_over(word, seen, token))
+	if (comap__thread_is_dead(region, owner_of(seen)) && take_over(word, seen, token << 1))
 		return 1;
 	return -EBUSY;
 }
@@ -101,12 +101,16 @@ int comap__mutex_lock(struct comap *region, struct comap_u64 *word, uint64_t tok
 			continue;
 		}
 		if (comap__thread_is_dead(region, owner_of(seen))) {
-			if (take_over(word, seen, token))
+			if (take_over(word, seen, mine))
 				return 1;
 			continue;
 		}
-		if (comap_now_ns() >= deadline_ns)
+		if (comap_now_ns() >= deadline_ns) {
+			/* A wake that was meant for any sleeper may have been ours: it goes on. */
+			if (mine & WAITERS)
+				comap__futex_wake(futex_half(word), 1);
 			return fail_timeout(region, seen);
+		}
 		/* relaxed failure: look again. Who has slept does not know whether others sleep, and so
 		 * locks with the mark set: an unlock too many wakes, never one too few. */
 		if (!(seen & WAITERS) && !comap_u64_cas_acquire(word, seen, seen | WAITERS))

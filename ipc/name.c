@@ -13,9 +13,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -179,6 +181,40 @@ int comap__name_open(const char *path, bool read_only, int64_t owner_uid, int *r
 	else
 		*ret_fd = fd;
 	return code;
+}
+
+/* A descriptor that becomes readable when something appears in the folder, or -1. */
+static int watch_folder(const char *folder)
+{
+	int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+
+	if (fd >= 0 && inotify_add_watch(fd, folder, IN_CREATE | IN_MOVED_TO | IN_ATTRIB) < 0) {
+		close(fd);
+		fd = -1;
+	}
+	return fd;
+}
+
+int comap__name_await(const char *path, uint64_t deadline_ns)
+{
+	uint64_t now_ns = comap_now_ns(), left_ms = 1000;
+	char folder[COMAP_PATH_BYTES];
+	struct pollfd change = { .events = POLLIN };
+
+	if (deadline_ns == 0)
+		deadline_ns = COMAP_FOREVER;
+	if (now_ns >= deadline_ns)
+		return comap__fail(COMAP_CAUSE_TIMEOUT, "%s did not appear in time", path);
+	if ((deadline_ns - now_ns) / 1000000 < left_ms)
+		left_ms = (deadline_ns - now_ns) / 1000000 + 1;
+	folder_of(path, folder);
+	/* The watch first, then the look: what appears in between is not missed. */
+	change.fd = watch_folder(folder);
+	if (access(path, F_OK) != 0)
+		poll(&change, 1, (int)left_ms);
+	if (change.fd >= 0)
+		close(change.fd);
+	return 0;
 }
 
 /* A lock on byte 0 says that the maker of a temporary file lives. */

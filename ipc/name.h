@@ -18,6 +18,10 @@ int comap__name_resolve(const char *name, bool make_folder, char path[COMAP_PATH
 int comap__name_open(const char *path, bool read_only, int64_t owner_uid, int *ret_fd,
                      struct stat *ret_stat);
 
+/* Sleeps until the file may be there (it was made, or its folder changed) or the deadline has passed
+ * (0: never). 0: look again; -ETIMEDOUT. Wakes by the file system's word; at least once a second. */
+int comap__name_await(const char *path, uint64_t deadline_ns);
+
 /* A file without a name in the folder of `path`, and the step that names it. -EEXIST where the
  * name is taken. Where the file system has no O_TMPFILE: a temporary name, swept by later callers. */
 int comap__name_create(const char *path, uint32_t mode, int *ret_fd, char temporary[COMAP_PATH_BYTES]);

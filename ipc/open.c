@@ -8,6 +8,7 @@
 #include "registry.h"
 #include "thread.h"
 
+#include <errno.h>
 #include <string.h>
 
 struct making {
@@ -91,12 +92,16 @@ static int open_region(const char *name, const struct comap_options *given, stru
 	int code = check_options(given, &options);
 
 	if (!code)
-		code = comap__name_resolve(name, options.flags & COMAP_CREATE, key + 1);
+		code = comap__name_resolve(name, options.flags & (COMAP_CREATE | COMAP_WAIT), key + 1);
 	if (code)
 		return code;
 	key[0] = options.flags & COMAP_GUEST ? 'g' : 's'; /* a guest's handle is no seat's */
-	code = comap__registry_get(key, region_is_current, make_region, unmake_region, &making, &made,
-	                           &handle, &entry);
+	do
+		code = comap__registry_get(key, region_is_current, make_region, unmake_region, &making, &made,
+		                           &handle, &entry);
+	/* Waited for out here: whoever makes a handle holds up the process's other opens. */
+	while (code == -ENOENT && (options.flags & COMAP_WAIT) &&
+	       (code = comap__name_await(key + 1, options.deadline_ns)) == 0);
 	if (code)
 		return code;
 	region = handle;

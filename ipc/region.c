@@ -34,8 +34,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define WAIT_STEP_MS 5
-
 /* --- addresses ------------------------------------------------------------------------------ */
 
 static bool inside(uint64_t offset, uint64_t size, uint64_t begin, uint64_t length)
@@ -380,41 +378,21 @@ static int open_existing(const char *path, const struct comap_options *options, 
 	return code;
 }
 
-/* A step of waiting for somebody else's file. Half-made files are never seen, so only a file that is
- * not there is waited for. */
-static bool wait_step(const struct comap_options *options)
-{
-	uint64_t deadline_ns = options->deadline_ns ? options->deadline_ns : COMAP_FOREVER;
-	struct timespec step = { .tv_nsec = WAIT_STEP_MS * 1000000 };
-
-	if (!(options->flags & COMAP_WAIT) || comap_now_ns() >= deadline_ns)
-		return false;
-	nanosleep(&step, NULL);
-	return true;
-}
-
 int comap__region_open(const char *path, const struct comap_options *options, struct comap **ret)
 {
 	int code;
 
-	for (;;) {
-		if (options->flags & COMAP_EXCLUSIVE)
-			code = comap__region_create(path, options);
-		else
-			code = open_existing(path, options, ret);
-		if (options->flags & COMAP_EXCLUSIVE)
-			return code ? code : open_existing(path, options, ret);
-		if (code != -ENOENT)
-			return code;
-		if (options->flags & COMAP_CREATE) {
-			code = comap__region_create(path, options);
-			if (code && code != -EEXIST)
-				return code;
-		} else if (!wait_step(options)) {
-			return options->flags & COMAP_WAIT
-				? comap__fail(COMAP_CAUSE_TIMEOUT, "%s did not appear in time", path) : code;
-		}
+	if (options->flags & COMAP_EXCLUSIVE) {
+		code = comap__region_create(path, options);
+		return code ? code : open_existing(path, options, ret);
 	}
+	do {
+		code = open_existing(path, options, ret);
+		if (code != -ENOENT || !(options->flags & COMAP_CREATE))
+			return code;
+		code = comap__region_create(path, options);
+	} while (code == 0 || code == -EEXIST); /* and again: somebody may have unlinked it by now */
+	return code;
 }
 
 void comap__region_close(struct comap *region)

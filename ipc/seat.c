@@ -219,7 +219,9 @@ static int find_seat(struct comap *region, bool dead_ones)
 }
 
 /* One word holds the number of attaches so far and the clean flag: an attach raises the one and
- * clears the other at once, so that a detach that saw an older number cannot set the flag. */
+ * clears the other at once, so that a detach that saw an older number cannot set the flag. After the
+ * seat is won: a detach that reads the number later finds the seat (tests/model/clean.pml). A death
+ * in between leaves the flag set and nothing changed. */
 static void note_attach(struct comap *region)
 {
 	struct comap_u64 *word = &region->control->attach;
@@ -260,13 +262,13 @@ int comap__seat_take(struct comap *region)
 	registered = comap__barrier_register() == 0;
 	attachment->fenced = fenced_region || !registered;
 	attachment->can_synchronize = fenced_region || registered;
-	note_attach(region);
 	dead = mark_dead_seats(region);
 	code = find_seat(region, false);
 	if (code == -EUSERS && dead)
 		code = find_seat(region, true);
 	if (code)
 		return code;
+	note_attach(region);
 	/* relaxed: the handle is published to other threads after this */
 	comap_u32_store_relaxed(&attachment->attached, 1);
 	if (dead)

@@ -7,7 +7,7 @@
  *             I2 versions grow by one
  *             I3 a block is never changed after it was published
  * Writers:    the seat in `publisher`, one thread of it at a time.  Readers: anybody, without a lock
- * Ordering:   [edge value.publish], [edge value.waiting], [edge value.role]
+ * Ordering:   [edge value.publish], [edge flag.waiting], [edge value.role]
  * Progress:   reading is wait-free (guests: bounded retries); publishing does not wait for readers
  *             while there is memory
  * If a process dies here: before the commit point (the store of `current`) the version before stands
@@ -27,7 +27,6 @@
 #include "thread.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,7 +34,6 @@
 #include <time.h>
 
 #define GUEST_TRIES 1000
-#define SLEEP_MAX_NS 1000000000u  /* a wake-up that was lost with its waker costs a second at most */
 #define TAKE_OVER_MS 2000
 
 struct comap_value {
@@ -108,16 +106,21 @@ struct comap_value *comap_value_open(struct comap *region, const char *name,
 	uint32_t type_bytes;
 	void *handle;
 	bool made;
+	int code;
 
 	if (!region || !name) {
 		comap__fail(COMAP_CAUSE_ARGUMENT, "the %s is NULL", region ? "name" : "region handle");
 		return NULL;
 	}
 	snprintf(key, sizeof key, "v%p/%.*s", (void *)region, (int)COMAP_OBJECT_NAME_BYTES, name);
-	if (comap__registry_get(key, NULL, make_value, unmake_value, &making, &made, &handle, &entry) != 0)
+	do
+		code = comap__registry_get(key, NULL, make_value, unmake_value, &making, &made, &handle, &entry);
+	/* Waited for out here: whoever makes a handle holds up the process's other opens. */
+	while (code == -ENOENT && comap__directory_await(region, name) == 0);
+	if (code)
 		return NULL;
 	if (!made && type && comap__directory_open(region, name, COMAP_KIND_OBJECT_VALUE, type, 1, &cell,
-	                                       &type_bytes) != 0) {
+	                                           &type_bytes) != 0) {
 		comap__registry_put(entry);
 		return NULL;
 	}
@@ -332,37 +335,10 @@ const char *comap__value_roots(const struct comap *region, const struct comap_ob
 
 /* --- waiting --------------------------------------------------------------------------------------------- */
 
-static void sleep_until(uint64_t until_ns)
-{
-	struct timespec until = { (time_t)(until_ns / 1000000000u), (long)(until_ns % 1000000000u) };
-
-	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
-}
-
-static uint64_t earlier(uint64_t a, uint64_t b) { return a < b ? a : b; }
-
-/* Guests cannot set the flag that they would sleep on. */
-static void guest_sleep(uint64_t *step_ns, uint64_t deadline_ns)
-{
-	sleep_until(earlier(comap_now_ns() + *step_ns, deadline_ns));
-	*step_ns = earlier(*step_ns * 2, 50000000);
-}
-
-static void seated_sleep(struct comap_value *value, uint64_t seen, uint64_t deadline_ns)
-{
-	struct comap_u32 *waiting = &value->shm->waiting;
-
-	/* [edge value.waiting] full: the flag before the look. The publisher stores the version, then
-	 * looks at the flag: one of the two sees the other. */
-	comap_u32_exchange_seq_cst(waiting, 1);
-	if (comap_value_version(value) > seen)
-		return;
-	comap__futex_wait(waiting, 1, earlier(comap_now_ns() + SLEEP_MAX_NS, deadline_ns));
-}
-
 int comap_value_wait(struct comap_value *value, uint64_t seen, uint64_t deadline_ns)
 {
-	uint64_t step_ns = 1000000;
+	uint64_t step_ns = 0;
+	uint32_t flag;
 	bool guest = value && comap__is_guest(value->region);
 	int code = guest ? 0 : check_handle(value);
 
@@ -381,24 +357,14 @@ int comap_value_wait(struct comap_value *value, uint64_t seen, uint64_t deadline
 		if (comap_now_ns() >= deadline_ns)
 			return comap__fail(COMAP_CAUSE_TIMEOUT, "no version newer than %llu came in time",
 			                   (unsigned long long)seen);
-		if (guest)
-			guest_sleep(&step_ns, deadline_ns);
-		else
-			seated_sleep(value, seen, deadline_ns);
+		if (guest) { /* it cannot set the flag that it would sleep on */
+			comap__poll_sleep(&step_ns, deadline_ns);
+			continue;
+		}
+		flag = comap__flag_set(&value->shm->waiting);
+		if (comap_value_version(value) <= seen)
+			comap__flag_sleep(&value->shm->waiting, flag, deadline_ns);
 	}
-}
-
-static void wake_waiters(struct comap_value *value)
-{
-	struct comap_u32 *waiting = &value->shm->waiting;
-
-	/* [edge value.waiting] full: the version before the look at the flag, see seated_sleep() */
-	comap_fence_full();
-	if (COMAP_LIKELY(comap_u32_load_relaxed(waiting) == 0)) /* relaxed: after the fence */
-		return;
-	COMAP_FAULT("publish.waking");
-	if (comap_u32_exchange_acq_rel(waiting, 0)) /* [edge value.waiting] both */
-		comap__futex_wake(waiting, INT_MAX);
 }
 
 /* --- the role -------------------------------------------------------------------------------------------- */
@@ -583,7 +549,7 @@ int comap_value_publish(struct comap_value *value)
 	comap__intent_end(region, row);
 	COMAP_FAULT("publish.settled");
 	finish_building(value);
-	wake_waiters(value);
+	comap__flag_wake(&value->shm->waiting);
 	return 0;
 }
 

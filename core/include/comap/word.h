@@ -47,6 +47,8 @@ static inline uint##bits##_t comap_u##bits##_sub_relaxed(struct comap_u##bits *w
 { return __atomic_fetch_sub(&w->v, v, __ATOMIC_RELAXED); } \
 static inline uint##bits##_t comap_u##bits##_or_acq_rel(struct comap_u##bits *w, uint##bits##_t v) \
 { return __atomic_fetch_or(&w->v, v, __ATOMIC_ACQ_REL); } \
+static inline uint##bits##_t comap_u##bits##_or_seq_cst(struct comap_u##bits *w, uint##bits##_t v) \
+{ return __atomic_fetch_or(&w->v, v, __ATOMIC_SEQ_CST); } \
 static inline uint##bits##_t comap_u##bits##_and_acq_rel(struct comap_u##bits *w, uint##bits##_t v) \
 { return __atomic_fetch_and(&w->v, v, __ATOMIC_ACQ_REL); } \
 /* True when it was `from` and is `to` now. Failure orders as a relaxed load. */ \
