@@ -165,7 +165,8 @@ static void look_up(struct worker *worker, const struct worker_key *key, bool ve
 
 static void look_up_and_measure(struct worker *worker)
 {
-	const struct worker_key *key = &worker->keys[next_random(worker) % worker->key_count];
+	/* A copy: the first lookup in a new version takes new keys while this one is still needed. */
+	const struct worker_key key = worker->keys[next_random(worker) % worker->key_count];
 	/* relaxed: the thread's own count */
 	uint64_t number = comap_u64_load_relaxed(&worker->counts.lookups);
 	struct consumer *consumer = worker->consumer;
@@ -174,17 +175,17 @@ static void look_up_and_measure(struct worker *worker)
 	uint64_t start_ns;
 
 	if (verify || number % TIMED_EVERY != 0) {
-		look_up(worker, key, verify);
+		look_up(worker, &key, verify);
 	} else {
 		start_ns = comap_now_ns();
-		look_up(worker, key, false);
+		look_up(worker, &key, false);
 		/* The first lookup in a version goes on to verify all of it. */
 		if (worker->version == version)
 			histogram_record(&worker->latency, comap_now_ns() - start_ns);
 	}
 	if (verify && worker->answer.version > 0) {
-		worker->answer.key = key->text;
-		worker->answer.key_bytes = key->size_bytes;
+		worker->answer.key = key.text;
+		worker->answer.key_bytes = key.size_bytes;
 		judge(worker, second_compare(consumer->second, &worker->answer),
 		      &worker->counts.verified, "wrong answer", worker->answer.version);
 	}
