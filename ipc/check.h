@@ -13,4 +13,8 @@ typedef void comap__root_visitor(void *context, struct comap_ref ref, const char
 const char *comap__value_roots(const struct comap *region, const struct comap_object_shm *object,
                                comap__root_visitor *visit, void *context);
 
+/* Of a table: its segments, overflow buckets and entries; I1..I4 of table.c. */
+const char *comap__table_roots(const struct comap *region, const struct comap_object_shm *object,
+                               comap__root_visitor *visit, void *context);
+
 #endif

@@ -27,7 +27,7 @@
 
 const char *comap__kind_text(uint32_t kind)
 {
-	return kind == COMAP_KIND_OBJECT_VALUE ? "value" : "unknown";
+	return kind == COMAP_KIND_OBJECT_VALUE ? "value" : kind == COMAP_KIND_OBJECT_TABLE ? "table" : "unknown";
 }
 
 const char *comap__object_roots(const struct comap *region, const struct comap_object_shm *object,
@@ -35,6 +35,7 @@ const char *comap__object_roots(const struct comap *region, const struct comap_o
 {
 	switch (object->kind) {
 	case COMAP_KIND_OBJECT_VALUE: return comap__value_roots(region, object, visit, context);
+	case COMAP_KIND_OBJECT_TABLE: return comap__table_roots(region, object, visit, context);
 	default: return "an object of an unknown kind";
 	}
 }

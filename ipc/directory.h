@@ -10,6 +10,7 @@
 
 enum comap_object_kind {
 	COMAP_KIND_OBJECT_VALUE = 1,
+	COMAP_KIND_OBJECT_TABLE = 2,
 };
 
 /* Finds the object, or makes it where the region was opened with COMAP_CREATE; -ENOENT. Its cells are zeroed at creation. *ret_cells is the ref of the first. */

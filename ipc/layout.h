@@ -305,6 +305,77 @@ struct comap_value_head_shm {
 	struct comap_u64 reserved[5];        /* the bytes begin on a line of their own */
 };
 
+/* A table: one cell for the whole, then COMAP_STRIPES stripes of three cells each, each a hash table of
+ * its own: linear hashing, in segments that never move. table.c has the picture. */
+#define COMAP_STRIPES 64u
+#define COMAP_STRIPE_SEGMENTS 31u
+#define COMAP_BUCKET_SLOTS 7u
+#define COMAP_REF_LINK 1ull                  /* in a slot: the ref of an overflow bucket, not of an entry */
+#define COMAP_REF_FLAGS 7ull                 /* blocks are aligned to 64: these bits are no address */
+
+struct comap_table_shm {
+	struct comap_u64 default_ttl_ns;     /* 0: entries stay. W: anybody. R: writers. X: old or new */
+	/* Somebody waits for a change: the sleeper sets it to 1, writers exchange it to 0 and wake. */
+	struct comap_u32 waiting;
+	uint32_t reserved;
+	uint8_t pad[112];
+};
+
+enum comap_journal_op {
+	COMAP_JOURNAL_NONE = 0,
+	COMAP_JOURNAL_SLOT = 1,              /* the word at `link` becomes `word`: then the counts below hold */
+	COMAP_JOURNAL_SPLIT = 2,             /* bucket number `word` is built, then published */
+};
+
+struct comap_stripe_shm {
+	/* Cell 0. W: holder of the mutex (a mutex word: mutex.c).  X: the next holder repairs. */
+	struct comap_u64 mutex;
+	struct comap_u64 sequence;           /* the newest version given */
+	struct comap_u64 entries;
+	struct comap_u64 stored_bytes;       /* keys and values */
+	/* What a death in the middle would leave open. `op` is stored last at the start, first cleared. */
+	struct comap_u64 journal_op;         /* enum comap_journal_op */
+	struct comap_u64 journal_link;
+	struct comap_u64 journal_word;
+	struct comap_u64 journal_entries;
+	struct comap_u64 journal_bytes;
+	struct comap_u64 unrepaired;         /* 1: a taker could not repair; the next one must */
+	struct comap_u64 hand;               /* the bucket that is looked through for expired entries next */
+	struct comap_u64 mortal;             /* 1: there have been entries that expire */
+	struct comap_u64 expired;            /* statistics from here on */
+	struct comap_u64 repairs;
+	struct comap_u64 overflows;          /* buckets chained behind others */
+	uint8_t pad[8];
+	/* Cells 1 and 2. W: as above, seldom. R: every reader.  shape: the number of buckets; 0: none. */
+	struct comap_u64 shape;
+	struct comap_u64 segments[COMAP_STRIPE_SEGMENTS];
+};
+
+/* 64 bytes. tags: byte i belongs to slot i; the top byte counts the times that entries have moved
+ * within the chain. A slot is 0, an entry's ref, or (the last slot only) the next bucket's | LINK.
+ * W: holder of the stripe's mutex. R: everybody. X: a tag whose slot is 0 means nothing. */
+struct comap_bucket_shm {
+	struct comap_u64 tags;
+	struct comap_u64 slots[COMAP_BUCKET_SLOTS];
+};
+
+/* An entry begins with
+ *     {version:44, flags:4, key_bytes:8, value_bytes:8}
+ *     {key_bytes:32, value_bytes:32}           with WIDE; the lengths above are 0 then
+ *     {when it expires, CLOCK_REALTIME ns}     with MORTAL; 0: never. Changed in place
+ * then the key, zeros up to a multiple of 8, the value. W: its writer while PRIVATE; afterwards only the
+ * expiry, by the holder of the mutex, and the value of a COUNTER, 8 bytes, by anybody, atomically. */
+struct comap_entry_shm {
+	struct comap_u64 head;
+	struct comap_u64 words[];
+};
+
+enum comap_entry_flags {
+	COMAP_ENTRY_WIDE = 1,
+	COMAP_ENTRY_MORTAL = 2,
+	COMAP_ENTRY_COUNTER = 4,
+};
+
 #define COMAP__LAYOUT_SIZE(type, size) \
 	_Static_assert(sizeof(struct type) == (size), #type " has another size");
 #define COMAP__LAYOUT_OFFSET(type, field, offset) \
@@ -355,7 +426,15 @@ struct comap_value_head_shm {
 	SIZE(comap_value_shm, 128) \
 	OFFSET(comap_value_shm, waiting, 8) \
 	OFFSET(comap_value_shm, publisher, 64) \
-	SIZE(comap_value_head_shm, 64)
+	SIZE(comap_value_head_shm, 64) \
+	SIZE(comap_table_shm, 128) \
+	OFFSET(comap_table_shm, waiting, 8) \
+	SIZE(comap_stripe_shm, 384) \
+	OFFSET(comap_stripe_shm, journal_op, 32) \
+	OFFSET(comap_stripe_shm, unrepaired, 72) \
+	OFFSET(comap_stripe_shm, shape, 128) \
+	SIZE(comap_bucket_shm, 64) \
+	SIZE(comap_entry_shm, 8)
 
 COMAP_LAYOUT_MAP(COMAP__LAYOUT_SIZE, COMAP__LAYOUT_OFFSET)
 

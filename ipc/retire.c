@@ -371,6 +371,7 @@ void comap__intent_repair(struct comap *region, uint32_t record)
 	link = comap__at(region, link_ref, sizeof *link, sizeof *link);
 	/* [edge value.publish] acq: as any reader of the link */
 	if (link && comap_u64_load_acquire(link) == new_ref.offset_bytes) {
+		new_ref.offset_bytes &= ~COMAP_REF_FLAGS; /* a table's link to a bucket bears a flag */
 		settle(region, record, comap__record_token(region, record), old_ref, new_ref);
 		state = old_ref.offset_bytes ? comap__block_state(region, old_ref) : NULL;
 		word = state ? comap_u64_load_relaxed(state) : 0; /* relaxed: under the sweeper's lock */

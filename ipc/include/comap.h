@@ -11,6 +11,7 @@
 #include <comap/rcu.h>
 #include <comap/region.h>
 #include <comap/seat.h>
+#include <comap/table.h>
 #include <comap/value.h>
 
 #endif

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: MIT */
+/* Tables: handles, statistics, the checker. See table.h.
+ *
+ * Where it lives: cells: struct comap_table_shm and 64 stripes; heap: segments of buckets, overflow
+ *             buckets, entries, each a block
+ * Invariants: I1 a slot is 0, the ref of an entry that was whole before the slot was stored, or (the last
+ *                slot) the link to a bucket of which the same is true
+ *             I2 an entry stands in the chain of the bucket that its hash and the shape name, under its
+ *                tag, and no key stands twice
+ *             I3 buckets below the shape have their segments; segments never move
+ *             I4 entries and bytes are counted right whenever nobody holds the stripe
+ *             I2 and I4 do not hold while a split or a write is under way: the journal says which
+ * Writers:    holder of the stripe's mutex.  Readers: anybody, without a lock: table_read.c
+ * Ordering:   [edge table.slot], [edge table.tags], [edge table.shape], [edge table.journal]
+ * If a process dies here: the block is settled by the intent (retire.c), counts and splits by the journal
+ *             (table_stripe.c, table_split.c), before the next writer goes on
+ * Limits:     2^32 buckets a stripe; versions repeat after 2^44 writes to one stripe */
+#include "table.h"
+
+#include "check.h"
+#include "directory.h"
+#include "error.h"
+#include "registry.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TABLE_CELLS (1 + COMAP_STRIPES * (sizeof(struct comap_stripe_shm) / COMAP_CELL_BYTES))
+
+/* --- handles ------------------------------------------------------------------------------------------- */
+
+struct making {
+	struct comap *region;
+	const char *name;
+	const struct comap_type *type;
+};
+
+static int make_table(void *context, struct comap__entry *entry, void **ret_handle)
+{
+	struct making *making = context;
+	struct comap *region = making->region;
+	struct comap_table *table = calloc(1, sizeof *table);
+	struct comap_ref cells;
+	const void *shm;
+	int code;
+
+	if (!table)
+		return comap__fail(COMAP_CAUSE_NO_MEMORY, "no memory for a handle");
+	code = comap__directory_open(region, making->name, COMAP_KIND_OBJECT_TABLE, making->type,
+	                             TABLE_CELLS, &cells, &table->type_bytes);
+	if (code) {
+		free(table);
+		return code;
+	}
+	shm = comap__at(region, cells, TABLE_CELLS * COMAP_CELL_BYTES, COMAP_CELL_BYTES);
+	table->shm = comap__is_guest(region) ? (void *)(uintptr_t)shm : comap__writable(region, shm);
+	table->stripes = (void *)((char *)table->shm + COMAP_CELL_BYTES);
+	table->region = region;
+	table->entry = entry;
+	table->seed = region->identity->hash_seed[0];
+	table->heap_begin = region->identity->heap_offset_bytes;
+	comap_u64_store_relaxed(&table->heap_end, table->heap_begin); /* relaxed: nobody else has it yet */
+	comap__registry_ref(region->entry);
+	*ret_handle = table;
+	return 0;
+}
+
+static void unmake_table(void *handle)
+{
+	struct comap_table *table = handle;
+	struct comap__entry *region_entry = table->region->entry;
+
+	free(table);
+	comap__registry_put(region_entry);
+}
+
+struct comap_table *comap_table_open(struct comap *region, const char *name,
+                                     const struct comap_type *type)
+{
+	struct making making = { region, name, type };
+	char key[COMAP_OBJECT_NAME_BYTES + 64];
+	struct comap__entry *entry;
+	struct comap_ref cells;
+	uint32_t type_bytes;
+	void *handle;
+	bool made;
+
+	if (!region || !name) {
+		comap__fail(COMAP_CAUSE_ARGUMENT, "the %s is NULL", region ? "name" : "region handle");
+		return NULL;
+	}
+	snprintf(key, sizeof key, "t%p/%.*s", (void *)region, (int)COMAP_OBJECT_NAME_BYTES, name);
+	if (comap__registry_get(key, NULL, make_table, unmake_table, &making, &made, &handle, &entry) != 0)
+		return NULL;
+	if (!made && type && comap__directory_open(region, name, COMAP_KIND_OBJECT_TABLE, type, TABLE_CELLS,
+	                                           &cells, &type_bytes) != 0) {
+		comap__registry_put(entry);
+		return NULL;
+	}
+	return handle;
+}
+
+void comap_table_close(struct comap_table *table)
+{
+	if (table)
+		comap__registry_put(table->entry);
+}
+
+int comap_table_set_default_ttl(struct comap_table *table, uint64_t ttl_ns)
+{
+	int code = comap__table_check(table);
+
+	if (!code)
+		/* relaxed: a number of its own */
+		comap_u64_store_relaxed(&table->shm->default_ttl_ns, ttl_ns == COMAP_TTL_NONE ? 0 : ttl_ns);
+	return code;
+}
+
+/* --- statistics ------------------------------------------------------------------------------------------ */
+
+int comap_table_stats(struct comap_table *table, struct comap_table_stats *ret_stats)
+{
+	struct comap_table_stats sum = { 0 };
+
+	if (!table || !ret_stats)
+		return comap__fail(COMAP_CAUSE_ARGUMENT, "an argument is NULL");
+	for (uint32_t i = 0; i < COMAP_STRIPES; i++) {
+		const struct comap_stripe_shm *stripe = &table->stripes[i];
+
+		/* relaxed, all of it: a moment's numbers */
+		sum.entries += comap_u64_load_relaxed(&stripe->entries);
+		sum.stored_bytes += comap_u64_load_relaxed(&stripe->stored_bytes);
+		sum.buckets += comap_u64_load_relaxed(&stripe->shape);
+		sum.overflow_buckets += comap_u64_load_relaxed(&stripe->overflows);
+		sum.writes += comap_u64_load_relaxed(&stripe->sequence);
+		sum.expired += comap_u64_load_relaxed(&stripe->expired);
+		sum.repairs += comap_u64_load_relaxed(&stripe->repairs);
+	}
+	sum.default_ttl_ns = comap_u64_load_relaxed(&table->shm->default_ttl_ns);
+	*ret_stats = sum;
+	return 0;
+}
+
+int64_t comap_table_count(struct comap_table *table)
+{
+	struct comap_table_stats stats;
+	int code = comap_table_stats(table, &stats);
+
+	return code ? code : (int64_t)stats.entries;
+}
+
+/* --- the checker -------------------------------------------------------------------------------------------- */
+
+struct checking {
+	struct comap_table *table;
+	const struct comap_stripe_shm *stripe;
+	uint32_t stripe_index;
+	comap__root_visitor *visit;
+	void *context;
+	const char *wrong;
+	uint64_t entries, bytes;
+};
+
+static void check_entry(struct checking *checking, uint64_t word, uint64_t tag, uint64_t index)
+{
+	struct comap__entry_parts parts, twin;
+	uint64_t hash;
+
+	checking->visit(checking->context, (struct comap_ref){ word }, "table");
+	if (!comap__entry_parts(checking->table, word, &parts) || parts.key_bytes == 0) {
+		checking->wrong = "a table's entry makes no sense (I1)";
+		return;
+	}
+	hash = comap__table_hash(checking->table, parts.key, parts.key_bytes);
+	if (comap__hash_stripe(hash) != checking->stripe_index || comap__hash_tag(hash) != tag ||
+	    comap__bucket_index(hash, checking->stripe->shape.v) != index)
+		checking->wrong = "a table's entry stands where nobody looks for it (I2)";
+	else if (!comap__table_find(checking->table, hash, parts.key, parts.key_bytes, &twin) ||
+	         twin.entry != parts.entry)
+		checking->wrong = "a table's key stands twice (I2)";
+	checking->entries++;
+	checking->bytes += parts.key_bytes + parts.value_bytes;
+}
+
+static void check_chain(struct checking *checking, uint64_t index)
+{
+	const struct comap_bucket_shm *bucket = comap__bucket_at(checking->table, checking->stripe, index);
+
+	for (unsigned n = 0; bucket; n++) {
+		uint64_t link = 0;
+
+		if (n == COMAP_TABLE_CHAIN_MAX) {
+			checking->wrong = "a table's chain has no end (I1)";
+			return;
+		}
+		for (unsigned i = 0; i < COMAP_BUCKET_SLOTS; i++) {
+			uint64_t word = comap_u64_load_acquire(&bucket->slots[i]); /* [edge table.slot] acq */
+
+			if (word & COMAP_REF_LINK && i == COMAP_BUCKET_SLOTS - 1)
+				link = word & ~COMAP_REF_FLAGS;
+			else if (word)
+				check_entry(checking, word, bucket->tags.v >> i * 8 & 0xff, index);
+		}
+		if (!link)
+			return;
+		checking->visit(checking->context, (struct comap_ref){ link }, "table");
+		bucket = comap__table_at(checking->table, link, sizeof *bucket);
+	}
+	checking->wrong = "a table's bucket lies outside the heap (I3)";
+}
+
+static void check_stripe(struct checking *checking)
+{
+	const struct comap_stripe_shm *stripe = checking->stripe;
+
+	checking->entries = checking->bytes = 0;
+	for (uint32_t i = 0; i < COMAP_STRIPE_SEGMENTS; i++)
+		if (stripe->segments[i].v)
+			checking->visit(checking->context, (struct comap_ref){ stripe->segments[i].v }, "table");
+	for (uint64_t index = 0; index < stripe->shape.v && !checking->wrong; index++)
+		check_chain(checking, index);
+	if (!checking->wrong && stripe->journal_op.v == COMAP_JOURNAL_NONE &&
+	    (checking->entries != stripe->entries.v || checking->bytes != stripe->stored_bytes.v))
+		checking->wrong = "a table has counted its entries wrong (I4)";
+}
+
+const char *comap__table_roots(const struct comap *region, const struct comap_object_shm *object,
+                               comap__root_visitor *visit, void *context)
+{
+	const void *shm = comap__at(region, (struct comap_ref){ object->cell_ref.v },
+	                            TABLE_CELLS * COMAP_CELL_BYTES, COMAP_CELL_BYTES);
+	struct comap_table table = {
+		.region = (struct comap *)(uintptr_t)region, .shm = (void *)(uintptr_t)shm,
+		.seed = region->identity->hash_seed[0], .heap_begin = region->identity->heap_offset_bytes,
+	};
+	struct checking checking = { .table = &table, .visit = visit, .context = context };
+
+	if (!shm)
+		return "a table without cells";
+	table.stripes = (void *)((char *)(uintptr_t)shm + COMAP_CELL_BYTES);
+	for (uint32_t i = 0; i < COMAP_STRIPES && !checking.wrong; i++) {
+		checking.stripe = &table.stripes[i];
+		checking.stripe_index = i;
+		check_stripe(&checking);
+	}
+	return checking.wrong;
+}

@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: MIT */
+/* Tables: reading. See table.h.
+ *
+ * A look-up goes through the chain of the key's bucket. What it finds was there at some moment of the
+ * look-up: slots change by one store each. What it does not find may have been moved meanwhile, and
+ * only a split moves: to another bucket (then the shape has changed so that the key's bucket is another
+ * one), or forward in the chain (then the first bucket counts one more move). So it looks again in these
+ * two cases, and each can come at most once per doubling of the table.
+ *
+ *              | split                          | reader
+ *   first      | copy the entry to where it goes| load the slots (acquire)
+ *   then       | shape, or number of moves      | ---
+ *   then       | clear the slot (release)       | load shape and moves again
+ *
+ * Ordering:   [edge table.slot], [edge table.tags], [edge table.shape]; guests: [edge reuse.horizon]
+ * Progress:   lock-free, bounded; no store but the mark
+ * Writers:    none here */
+#include "table.h"
+
+#include "error.h"
+#include "rcu.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#define GUEST_TRIES 1000
+#define FIND_TRIES 64u  /* more splits of one bucket than there can be: the bytes are damaged */
+#define GROUP 32u       /* look-ups that overlap */
+
+uint64_t comap__table_hash(const struct comap_table *table, const void *key, size_t key_bytes)
+{
+	return XXH3_64bits_withSeed(key, key_bytes, table->seed);
+}
+
+uint64_t comap__table_now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME_COARSE, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+bool comap__table_heap_grown(struct comap_table *table, uint64_t end)
+{
+	const struct comap *region = table->region;
+	/* [edge region.committed] acq: seen so many bytes committed => they have space in the file */
+	uint64_t bytes = comap_u64_load_acquire(&region->control->heap_committed_bytes);
+
+	if (bytes > region->identity->heap_max_bytes)
+		bytes = region->identity->heap_max_bytes;
+	/* relaxed: any value that it ever had is good */
+	comap_u64_store_relaxed(&table->heap_end, table->heap_begin + bytes);
+	return end <= table->heap_begin + bytes;
+}
+
+int comap__table_check(struct comap_table *table)
+{
+	return table ? comap__attached(table->region)
+	             : comap__fail(COMAP_CAUSE_ARGUMENT, "the table handle is NULL");
+}
+
+int comap__table_check_key(const void *key, size_t key_bytes)
+{
+	if (!key || key_bytes == 0)
+		return comap__fail(COMAP_CAUSE_ARGUMENT, "a key has at least one byte");
+	if (key_bytes > COMAP_TABLE_KEY_MAX_BYTES)
+		return comap__fail(COMAP_CAUSE_ARGUMENT, "a key of %zu bytes: at most %u", key_bytes,
+		                   COMAP_TABLE_KEY_MAX_BYTES);
+	return 0;
+}
+
+/* --- one look-up -------------------------------------------------------------------------------------- */
+
+/* Where a look-up stands. */
+struct probe {
+	uint64_t hash, tag, index, tags;
+	const struct comap_stripe_shm *stripe;
+	const struct comap_bucket_shm *bucket;
+};
+
+static inline void aim(struct comap_table *table, uint64_t hash, struct probe *probe)
+{
+	uint64_t shape;
+
+	probe->hash = hash;
+	probe->tag = comap__hash_tag(hash);
+	probe->stripe = &table->stripes[comap__hash_stripe(hash)];
+	/* [edge table.shape] acq: seen so many buckets => each of them is whole */
+	shape = comap_u64_load_acquire(&probe->stripe->shape);
+	probe->bucket = NULL;
+	if (COMAP_UNLIKELY(shape == 0))
+		return;
+	probe->index = comap__bucket_index(hash, shape);
+	probe->bucket = comap__bucket_at(table, probe->stripe, probe->index);
+}
+
+static inline bool same_key(const struct comap__entry_parts *parts, const void *key, size_t key_bytes)
+{
+	return parts->key_bytes == key_bytes && memcmp(parts->key, key, key_bytes) == 0;
+}
+
+/* Looks through one bucket whose tags are given. */
+static inline bool search(struct comap_table *table, const struct comap_bucket_shm *bucket,
+                          uint64_t tags, uint64_t tag, const void *key, size_t key_bytes,
+                          struct comap__entry_parts *parts)
+{
+	for (uint64_t hits = comap__tag_matches(tags, tag); hits; hits &= hits - 1) {
+		unsigned slot = (unsigned)__builtin_ctzll(hits) / 8;
+		/* [edge table.slot] acq: seen the ref => the whole entry is seen; seen the slot cleared or
+		 * filled anew => the shape and the moves before that are seen */
+		uint64_t word = comap_u64_load_acquire(&bucket->slots[slot]);
+
+		if (word && !(word & COMAP_REF_LINK) && comap__entry_parts(table, word, parts) &&
+		    same_key(parts, key, key_bytes))
+			return true;
+	}
+	return false;
+}
+
+/* The rest of the chain behind a bucket. */
+static bool search_chain(struct comap_table *table, const struct comap_bucket_shm *bucket, uint64_t tag,
+                         const void *key, size_t key_bytes, struct comap__entry_parts *parts)
+{
+	uint64_t word, tags;
+
+	for (unsigned i = 0; i < COMAP_TABLE_CHAIN_MAX; i++) {
+		/* [edge table.slot] acq: seen the link => the bucket behind it is whole */
+		word = comap_u64_load_acquire(&bucket->slots[COMAP_BUCKET_SLOTS - 1]);
+		if (COMAP_LIKELY(!(word & COMAP_REF_LINK)))
+			return false;
+		bucket = comap__table_at(table, word & ~COMAP_REF_FLAGS, sizeof *bucket);
+		if (!bucket)
+			return false;
+		tags = comap_u64_load_acquire(&bucket->tags); /* [edge table.tags] acq */
+		if (search(table, bucket, tags, tag, key, key_bytes, parts))
+			return true;
+	}
+	return false;
+}
+
+/* After a miss: can the entry have been moved out of the look-up's way? */
+static bool was_moved(struct comap_table *table, const struct probe *probe)
+{
+	uint64_t shape = comap_u64_load_acquire(&probe->stripe->shape); /* [edge table.shape] acq */
+
+	if (shape == 0)
+		return false;
+	if (!probe->bucket || comap__bucket_index(probe->hash, shape) != probe->index)
+		return true;
+	/* relaxed: ordered by the acquires of the slots before it */
+	return (comap_u64_load_relaxed(&probe->bucket->tags) ^ probe->tags) >> 56 != 0;
+}
+
+static bool find_again(struct comap_table *table, struct probe *probe, const void *key,
+                       size_t key_bytes, struct comap__entry_parts *parts)
+{
+	for (unsigned i = 0; i < FIND_TRIES && was_moved(table, probe); i++) {
+		aim(table, probe->hash, probe);
+		if (!probe->bucket)
+			return false;
+		probe->tags = comap_u64_load_acquire(&probe->bucket->tags); /* [edge table.tags] acq */
+		if (search(table, probe->bucket, probe->tags, probe->tag, key, key_bytes, parts) ||
+		    search_chain(table, probe->bucket, probe->tag, key, key_bytes, parts))
+			return true;
+	}
+	return false;
+}
+
+bool comap__table_find(struct comap_table *table, uint64_t hash, const void *key, size_t key_bytes,
+                       struct comap__entry_parts *parts)
+{
+	struct probe probe;
+
+	aim(table, hash, &probe);
+	if (COMAP_UNLIKELY(!probe.bucket))
+		return find_again(table, &probe, key, key_bytes, parts);
+	/* [edge table.tags] acq: seen a tag gone => the shape, the moves or the link that took it away
+	 * are seen */
+	probe.tags = comap_u64_load_acquire(&probe.bucket->tags);
+	return search(table, probe.bucket, probe.tags, probe.tag, key, key_bytes, parts) ||
+	       search_chain(table, probe.bucket, probe.tag, key, key_bytes, parts) ||
+	       find_again(table, &probe, key, key_bytes, parts);
+}
+
+static bool find_living(struct comap_table *table, const void *key, size_t key_bytes,
+                        struct comap__entry_parts *parts)
+{
+	return comap__table_find(table, comap__table_hash(table, key, key_bytes), key, key_bytes, parts) &&
+	       !comap__entry_is_over(parts);
+}
+
+/* --- views ----------------------------------------------------------------------------------------------- */
+
+static struct comap_view view_of(const struct comap__entry_parts *parts)
+{
+	return (struct comap_view){
+		.data = parts->value, .size_bytes = parts->value_bytes, .version = parts->version,
+	};
+}
+
+static int check_section(struct comap_table *table)
+{
+	int code;
+
+	if (COMAP_LIKELY(table && comap__in_section(table->region)))
+		return 0;
+	code = comap__table_check(table);
+	return code ? code : comap__fail(COMAP_CAUSE_ARGUMENT,
+	                                 "a view is taken inside a read section: COMAP_READ");
+}
+
+struct comap_view comap_table_view(struct comap_table *table, const void *key, size_t key_bytes)
+{
+	struct comap__entry_parts parts;
+
+	if (COMAP_UNLIKELY(!key || key_bytes - 1 >= COMAP_TABLE_KEY_MAX_BYTES)) {
+		comap__table_check_key(key, key_bytes);
+		return (struct comap_view){ 0 };
+	}
+	if (COMAP_UNLIKELY(check_section(table)) || !find_living(table, key, key_bytes, &parts))
+		return (struct comap_view){ 0 };
+	return view_of(&parts);
+}
+
+/* Up to GROUP look-ups side by side: hashes and buckets; then tags and the first likely entry; then
+ * the comparison, by which time the lines are there. */
+static int view_group(struct comap_table *table, size_t count, const struct comap_key *keys,
+                      struct comap_view *views)
+{
+	struct probe probes[GROUP];
+	struct comap__entry_parts parts;
+	int found = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		aim(table, comap__table_hash(table, keys[i].data, keys[i].size_bytes), &probes[i]);
+		__builtin_prefetch(probes[i].bucket);
+	}
+	for (size_t i = 0; i < count; i++) {
+		uint64_t hits, word;
+
+		if (!probes[i].bucket)
+			continue;
+		hits = comap__tag_matches(comap_u64_load_relaxed(&probes[i].bucket->tags), probes[i].tag);
+		/* relaxed, both: hints of what to fetch */
+		word = hits ? comap_u64_load_relaxed(&probes[i].bucket->slots[__builtin_ctzll(hits) / 8]) : 0;
+		if (word) {
+			__builtin_prefetch(table->region->view + word);
+			__builtin_prefetch(table->region->view + word + 64);
+		}
+	}
+	for (size_t i = 0; i < count; i++) {
+		bool there = comap__table_find(table, probes[i].hash, keys[i].data, keys[i].size_bytes,
+		                               &parts) && !comap__entry_is_over(&parts);
+
+		views[i] = there ? view_of(&parts) : (struct comap_view){ 0 };
+		found += there;
+	}
+	return found;
+}
+
+int comap_table_view_many(struct comap_table *table, size_t count, const struct comap_key *keys,
+                          struct comap_view *ret_views)
+{
+	int found = 0, code = check_section(table);
+
+	if (code)
+		return code;
+	if ((count && (!keys || !ret_views)) || count > INT32_MAX)
+		return comap__fail(COMAP_CAUSE_ARGUMENT, "%zu keys, and no place for them", count);
+	for (size_t i = 0; i < count; i++)
+		if (comap__table_check_key(keys[i].data, keys[i].size_bytes) != 0)
+			return -EINVAL;
+	for (size_t i = 0; i < count; i += GROUP)
+		found += view_group(table, count - i < GROUP ? count - i : GROUP, keys + i, ret_views + i);
+	return found;
+}
+
+/* --- copies ------------------------------------------------------------------------------------------------ */
+
+/* Into the buffer, where it fits: 0, -ENOENT, -ENOBUFS. Counters change under the copy, by whole
+ * words. */
+static int copy_out(struct comap_table *table, const void *key, size_t key_bytes, void *buffer,
+                    size_t capacity_bytes, struct comap_view *view)
+{
+	struct comap__entry_parts parts;
+	uint64_t number;
+
+	if (!find_living(table, key, key_bytes, &parts))
+		return -ENOENT;
+	*view = view_of(&parts);
+	view->data = buffer;
+	if (parts.value_bytes > capacity_bytes)
+		return -ENOBUFS;
+	if (parts.flags & COMAP_ENTRY_COUNTER && parts.value_bytes == sizeof number) {
+		/* relaxed: a number of its own */
+		number = comap_u64_load_relaxed((const struct comap_u64 *)(const void *)parts.value);
+		memcpy(buffer, &number, sizeof number);
+	} else if (parts.value_bytes) {
+		memcpy(buffer, parts.value, parts.value_bytes);
+	}
+	return 0;
+}
+
+/* What a guest has copied is whole if no memory has been used again since it began. */
+static int guest_copy(struct comap_table *table, const void *key, size_t key_bytes, void *buffer,
+                      size_t capacity_bytes, struct comap_view *view)
+{
+	const struct comap_control_shm *control = table->region->control;
+	uint64_t epoch;
+	int code;
+
+	for (int i = 0; i < GUEST_TRIES; i++) {
+		/* [edge rcu.epoch] acq: what was unlinked before this epoch is not found any more */
+		epoch = comap_u64_load_acquire(&control->epoch);
+		code = copy_out(table, key, key_bytes, buffer, capacity_bytes, view);
+		/* [edge reuse.horizon] acq: the copy before the horizon */
+		comap_fence_acquire();
+		if (comap_u64_load_relaxed(&control->horizon) <= epoch) /* relaxed: after the fence */
+			return code;
+	}
+	return comap__fail_errno(EAGAIN, "the memory was used again %d times while an entry was copied",
+	                         GUEST_TRIES);
+}
+
+static int copy(struct comap_table *table, const void *key, size_t key_bytes, void *buffer,
+                size_t capacity_bytes, struct comap_view *view)
+{
+	int code;
+
+	if (table && comap__is_guest(table->region))
+		return guest_copy(table, key, key_bytes, buffer, capacity_bytes, view);
+	code = comap__table_check(table);
+	if (!code)
+		code = comap_read_begin(table->region);
+	if (code)
+		return code;
+	code = copy_out(table, key, key_bytes, buffer, capacity_bytes, view);
+	comap_read_end(table->region);
+	return code;
+}
+
+int comap_table_get(struct comap_table *table, const void *key, size_t key_bytes, void *buffer,
+                    size_t capacity_bytes, struct comap_view *ret_view)
+{
+	struct comap_view view = { 0 };
+	int code = comap__table_check_key(key, key_bytes);
+
+	if (!code && !buffer && capacity_bytes)
+		code = comap__fail(COMAP_CAUSE_ARGUMENT, "the buffer is NULL");
+	if (code)
+		return code;
+	code = copy(table, key, key_bytes, buffer, capacity_bytes, &view);
+	if (code == -ENOENT)
+		comap__fail(COMAP_CAUSE_NOT_FOUND, "the table does not hold this key");
+	if (code == -ENOBUFS)
+		comap__fail_errno(ENOBUFS, "the value has %zu bytes, the buffer %zu", view.size_bytes,
+		                  capacity_bytes);
+	if (ret_view && (code == 0 || code == -ENOBUFS))
+		*ret_view = view;
+	return code;
+}
+
+int comap_table_contains(struct comap_table *table, const void *key, size_t key_bytes)
+{
+	struct comap_view view;
+	int code = comap__table_check_key(key, key_bytes);
+
+	if (code)
+		return code;
+	code = copy(table, key, key_bytes, NULL, 0, &view);
+	return code == -ENOENT ? 0 : code == 0 || code == -ENOBUFS ? 1 : code;
+}
