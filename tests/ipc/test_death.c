@@ -6,6 +6,8 @@
  * process that stops there, beside which others work on. */
 #include "check.h"
 
+#include "layout.h"
+
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -96,6 +98,20 @@ static void put_large(const char *path)
 		PROC_REQUIRE_OK(comap_value_put(large, bytes, sizeof bytes - (size_t)i * 100000));
 }
 
+/* The thread itself pins what it has retired: the next put has to move its full ring elsewhere. */
+static int fill_ring(const char *path)
+{
+	struct comap_value *other;
+
+	put_one(path);
+	other = comap_value_open(region, "other", NULL);
+	PROC_REQUIRE(other);
+	PROC_REQUIRE_OK(comap_read_begin(region));
+	for (uint64_t number = 1; number <= COMAP_RING_ENTRIES + 1; number++)
+		check_value_put(other, number);
+	return 0;
+}
+
 static void release(const char *path)
 {
 	PROC_REQUIRE_OK(comap_value_release(value));
@@ -120,6 +136,7 @@ static const struct operation operations[] = {
 	{ "put", put_one, put_next, 1, 2 },
 	{ "put many", put_one, put_many, 1, 600 },
 	{ "put large", put_one_large, put_large, 1, 1 },
+	{ "put, ring full", fill_ring, put_next, 1, 2 },
 	{ "release", put_one, release, 1, 1 },
 	{ "synchronize", put_one, synchronize, 1, 1 },
 	{ "leave", put_one, leave, 1, 1 },

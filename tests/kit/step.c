@@ -367,12 +367,12 @@ void step_print(const struct step_report *reports, unsigned count)
 {
 	uint64_t instructions = 0, images = 0;
 
-	printf("%-28s %12s %8s %8s  %s\n", "died in", "instructions", "images", "seconds",
+	printf("%-44s %12s %8s %8s  %s\n", "died in", "instructions", "images", "seconds",
 	       "what the next one found");
 	for (unsigned i = 0; i < count; i++) {
 		const struct step_report *r = &reports[i];
 
-		printf("%-28s %12llu %8llu %8.1f ", r->name, (unsigned long long)r->instructions,
+		printf("%-44s %12llu %8llu %8.1f ", r->name, (unsigned long long)r->instructions,
 		       (unsigned long long)r->images, r->seconds);
 		for (unsigned o = 0; o < STEP_OUTCOMES && r->outcome_names[o]; o++)
 			printf(" %s %llu%s", r->outcome_names[o],
@@ -384,6 +384,6 @@ void step_print(const struct step_report *reports, unsigned count)
 		instructions += r->instructions;
 		images += r->images;
 	}
-	printf("%-28s %12llu %8llu\n", "together", (unsigned long long)instructions,
+	printf("%-44s %12llu %8llu\n", "together", (unsigned long long)instructions,
 	       (unsigned long long)images);
 }

@@ -41,7 +41,7 @@ struct step_operation {
 };
 
 struct step_report {
-	char name[48];
+	char name[64];
 	uint64_t instructions;
 	uint64_t images;                            /* distinct ones, all tried unless `stride` */
 	uint64_t passed_over;

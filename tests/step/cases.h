@@ -38,6 +38,9 @@ int make_other_dead(void *path);                    /* "v" at 1 by one who dies 
 int open_region(const char *path);
 int open_value(const char *path);
 int open_value_1(const char *path);                 /* and puts 1 */
+int warm_up(const char *path);                      /* opens another region and closes it: what a
+                                                       process does once, the loader's work above
+                                                       all, is done */
 void require_killed(int (*role)(void *), void *path);
 
 /* Survivors: check_survive(), and the number that was found becomes the outcome. */

@@ -3,6 +3,7 @@
 #include "cases.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -32,6 +33,23 @@ int open_value_1(const char *path)
 	open_value(path);
 	check_value_put(the_value, 1);
 	return 0;
+}
+
+int warm_up(const char *path)
+{
+	char other[512];
+	struct comap *warm;
+	struct comap_value *v;
+
+	if (snprintf(other, sizeof other, "%s-warm", path) >= (int)sizeof other)
+		return -1;
+	warm = check_open(other, COMAP_CREATE);
+	v = comap_value_open(warm, "v", NULL);
+	check_value_put(v, 1);
+	comap_value_close(v);
+	PROC_REQUIRE_OK(comap_synchronize(warm));
+	PROC_REQUIRE_OK(comap_close(warm));
+	return remove(other);
 }
 
 int make_region(void *path)

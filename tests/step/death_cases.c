@@ -83,12 +83,12 @@ static int finds_2(const char *path)
 }
 
 const struct step_case death_cases[] = {
-	{ "attach and reap", arrange_dead, NULL, attach_and_reap, finds_1, only_same },
+	{ "attach and reap", arrange_dead, warm_up, attach_and_reap, finds_1, only_same },
 	{ "reap", NULL, attach_beside_the_dying, reap, finds_1, only_same },
-	{ "finish a publish", arrange_half_published, NULL, attach_and_reap, finds_2, only_same },
+	{ "finish a publish", arrange_half_published, warm_up, attach_and_reap, finds_2, only_same },
 	{ "adopt a ring", arrange_dead, attach_and_register, adopt, finds_1, only_same },
 	{ "take a dead one's role", NULL, attach_beside_the_dying, take_the_role, finds_1_or_2, old_or_new },
 	{ "synchronize past the dead", NULL, attach_beside_the_dying, synchronize_past_the_dead, finds_1,
-	  only_same },
+	  only_same, .is_long = true },
 };
 const unsigned death_case_count = sizeof death_cases / sizeof death_cases[0];

@@ -79,12 +79,12 @@ static const char *const whole_none[] = { "whole", "none", NULL };
 
 const struct step_case region_cases[] = {
 	{ "create and attach", NULL, NULL, create, none_or_whole, none_whole },
-	{ "attach", make_value_1, NULL, attach, finds_1, only_same },
+	{ "attach", make_value_1, warm_up, attach, finds_1, only_same },
 	{ "detach", NULL, open_value_1, detach, finds_1, only_same },
 	{ "register a thread", NULL, open_region, thread_register, finds_0, only_same },
 	{ "read section", NULL, open_value_1, read_section, finds_1, only_same },
 	{ "synchronize", NULL, open_value_1, synchronize, finds_1, only_same },
 	{ "make a value", NULL, open_and_register, make_object, finds_0, only_same },
-	{ "unlink", make_value_1, NULL, unlink_region, whole_or_none, whole_none },
+	{ "unlink", make_value_1, warm_up, unlink_region, whole_or_none, whole_none },
 };
 const unsigned region_case_count = sizeof region_cases / sizeof region_cases[0];

@@ -68,8 +68,18 @@ static void run_cases(const struct step_case *cases, unsigned count)
 			run_case(&cases[i], 0, &operation);
 }
 
+/* A sanitizer's build has several times the instructions, and they say nothing about ours: there,
+ * only the shorter half is stepped. */
+static void not_with_sanitizers(void)
+{
+#ifdef __SANITIZE_ADDRESS__
+	skip();
+#endif
+}
+
 static void test_region(void **state)
 {
+	not_with_sanitizers();
 	run_cases(region_cases, region_case_count);
 }
 
@@ -85,7 +95,91 @@ static void test_places(void **state)
 
 static void test_death(void **state)
 {
+	not_with_sanitizers();
 	run_cases(death_cases, death_case_count);
+}
+
+/* --- the repair, killed in its turn ------------------------------------------------------------------ */
+
+/* What is left by a death in the middle of these is repaired by a process that dies as well. The short
+ * run takes the first two. */
+static const char *const repaired[] = { "put", "free a run", "make a value", "publish a run",
+                                        "make a value after a death", "take a dead one's role",
+                                        "put, ring full: spill" };
+
+static const struct step_case *find_case(const char *name)
+{
+	const struct step_case *const tables[] = { region_cases, value_cases, place_cases, death_cases };
+	const unsigned counts[] = { region_case_count, value_case_count, place_case_count,
+	                            death_case_count };
+
+	for (unsigned t = 0; t < 4; t++)
+		for (unsigned i = 0; i < counts[t]; i++)
+			if (strcmp(tables[t][i].name, name) == 0)
+				return &tables[t][i];
+	fail_msg("no case is called %s", name);
+	return NULL;
+}
+
+static int attach_to_repair(const char *path)
+{
+	return open_region(path);
+}
+
+static void add_up(struct step_report *sum, const struct step_report *one)
+{
+	sum->instructions += one->instructions;
+	sum->images += one->images;
+	sum->seconds += one->seconds;
+	for (unsigned i = 0; i < STEP_OUTCOMES; i++)
+		sum->outcomes[i] += one->outcomes[i];
+}
+
+/* One image: a death of the operation. The process that attaches to it is stepped. */
+static void repair_image(const struct step_case *c, const char *image, struct step_report *sum)
+{
+	struct step_operation repair = {
+		"repair", proc_path(PROC_SHM, "broken"), warm_up, attach_to_repair, c->survive, c->outcomes,
+	};
+	struct step_report report;
+
+	step_copy(image, repair.path);
+	step_run(&repair, &report);
+	add_up(sum, &report);
+}
+
+/* `most` of its images, from all over it. */
+static void repair_case(const struct step_case *c, unsigned most, uint64_t deadline_ns)
+{
+	struct step_operation operation;
+	struct step_report *sum;
+	unsigned kept, tried = 0;
+
+	run_case(c, 900, &operation);
+	kept = reports[report_count - 1].kept;
+	sum = next_report();
+	sum->outcome_names = c->outcomes;
+	if (most > kept)
+		most = kept;
+	for (; tried < most && comap_now_ns() < deadline_ns; tried++)
+		repair_image(c, step_kept_path(&operation, most == kept
+		                               ? tried : (tried + 1) * kept / (most + 1)), sum);
+	snprintf(sum->name, sizeof sum->name, "repair of %s, %u of %u", c->name, tried, kept);
+}
+
+static void test_repairs(void **state)
+{
+	unsigned count = long_seconds > 0 ? sizeof repaired / sizeof repaired[0] : 2;
+	uint64_t deadline_ns = long_seconds > 0
+		? comap_now_ns() + (uint64_t)(long_seconds * 1e9) : COMAP_FOREVER;
+
+	not_with_sanitizers();
+	for (unsigned i = 0; i < count; i++) {
+		const struct step_case *c = find_case(repaired[i]);
+
+		if (is_chosen(c->name) && (!c->is_long || long_seconds > 0))
+			repair_case(c, long_seconds > 0 ? 900 : 2, deadline_ns);
+	}
 }
 
 int main(int argc, char **argv)
@@ -95,6 +189,7 @@ int main(int argc, char **argv)
 		PROC_TEST(test_value),
 		PROC_TEST(test_places),
 		PROC_TEST(test_death),
+		PROC_TEST(test_repairs),
 	};
 	int failed;
 
