@@ -39,3 +39,31 @@ echo more | "$bin/growing-file" "$folder/grown" >/dev/null
 cmp "$folder/numbers" "$folder/grown"
 
 "$bin/lazy" "$folder/numbers" | grep -c . | { read -r lines; is 'lines of lazy' "$lines" 7; }
+
+"$bin/binary-records" write "$folder/records" 1000
+is binary-records "$("$bin/binary-records" sum "$folder/records")" "1000 measurements, sum 124875.00"
+fails 'does not begin with a header' "$bin/binary-records" sum "$file"
+printf x >>"$folder/records"
+fails '1 bytes are left over' "$bin/binary-records" sum "$folder/records"
+
+elf=$bin/elf-symbols # of itself
+want=$(nm -S --defined-only "$elf" | awk '$4 == "main" { print $1, $2 }')
+is elf-symbols "$("$elf" "$elf" main | awk '{ printf "%s %016x\n", $1, $2 }')" "$want"
+if "$elf" "$elf" no_such_symbol >"$folder/out" 2>&1 || [ -s "$folder/out" ]; then
+	echo "a symbol that is not there was found" >&2; exit 1
+fi
+fails 'no little-endian ELF' "$elf" "$folder/numbers" main
+head -c 5000 "$elf" >"$folder/cut"
+fails 'not inside' "$elf" "$folder/cut" main
+
+head -c 4194304 /dev/zero >"$folder/zeros"
+"$bin/page-sharing" "$folder/zeros" 4 >"$folder/sharing"
+is 'rows of page-sharing' "$(grep -cE 'PSS 4 MiB' "$folder/sharing")" 3
+is 'RSS of four' "$(grep -oE 'RSS 16 MiB' "$folder/sharing")" 'RSS 16 MiB'
+if [ "$(id -u)" = 0 ]; then
+	is 'frames' "$(grep -c '1024 of 1024 page frames are the same' "$folder/sharing")" 2
+fi
+if command -v gnuplot >/dev/null; then
+	"$bin/page-sharing" "$folder/zeros" 2 "$folder/plot.svg" >/dev/null
+	grep -q '<svg' "$folder/plot.svg"
+fi
