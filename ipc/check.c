@@ -89,7 +89,7 @@ static size_t count_links(const struct checking *checking, uint64_t ref)
 	return count + ring;
 }
 
-/* --- what is linked -------------------------------------------------------------------------------- */
+/* --- what is linked --- */
 
 static void collect_objects(struct checking *checking)
 {
@@ -145,7 +145,7 @@ static void collect_threads(struct checking *checking)
 	}
 }
 
-/* --- what is there ---------------------------------------------------------------------------------- */
+/* --- what is there --- */
 
 static void check_block(void *context, struct comap_ref ref, uint64_t state, size_t size_bytes)
 {

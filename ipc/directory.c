@@ -57,7 +57,7 @@ static struct comap_object_shm *find(const struct comap *region, const char *nam
 	return NULL;
 }
 
-/* --- field lists in the file ----------------------------------------------------------------------- */
+/* --- field lists in the file --- */
 
 static void pack_type(struct comap_object_shm *object, const struct comap_type *type)
 {
@@ -138,7 +138,7 @@ static int check_fit(const struct comap_object_shm *object, enum comap_object_ki
 	return code;
 }
 
-/* --- creation ---------------------------------------------------------------------------------------- */
+/* --- creation --- */
 
 /* Repair after a death under the mutex: cells beyond those of LIVE entries are nobody's. */
 static void recount_cells(struct comap *region)
@@ -321,7 +321,7 @@ int comap__directory_open(struct comap *region, const char *name, enum comap_obj
 	return 0;
 }
 
-/* --- looking --------------------------------------------------------------------------------------------- */
+/* --- looking --- */
 
 int comap_object_at(struct comap *region, uint32_t index, struct comap_object *ret_object)
 {

@@ -42,7 +42,7 @@ struct comap__heap_cache {
 	uint64_t form_hint;              /* ... and for a free page to make one of */
 };
 
-/* --- runs ------------------------------------------------------------------------------------------------ */
+/* --- runs --- */
 
 /* Gives a run's pages back, from the end, so that what is left is always without a gap (I3). The
  * head is CLAIMED, by us or by a dead one whom we sweep. */
@@ -86,13 +86,15 @@ static bool claim_run(struct comap *region, uint64_t token, uint64_t head, uint6
 			release_run(region, head);
 			return false;
 		}
-	comap_u64_store_relaxed(&pages[head].state, comap__block_word(COMAP_BLOCK_PRIVATE, token)); /* relaxed: before the release */
-	comap_u64_store_release(&pages[head].word, comap__page_word(COMAP_PAGE_RUN, count)); /* [edge page.word] rel */
+	/* relaxed: before the release */
+	comap_u64_store_relaxed(&pages[head].state, comap__block_word(COMAP_BLOCK_PRIVATE, token));
+	/* [edge page.word] rel */
+	comap_u64_store_release(&pages[head].word, comap__page_word(COMAP_PAGE_RUN, count));
 	COMAP_FAULT("run.owned");
 	return true;
 }
 
-/* --- class pages ------------------------------------------------------------------------------------------ */
+/* --- class pages --- */
 
 /* FREE -> FORMING -> CLASS: the states are zeroed under FORMING, where nobody looks at them. */
 static bool form_page(struct comap *region, uint64_t token, uint64_t page, uint32_t block_bytes)
@@ -111,7 +113,8 @@ static bool form_page(struct comap *region, uint64_t token, uint64_t page, uint3
 	comap_u32_store_relaxed(&desc->block_bytes, block_bytes); /* relaxed: before the release */
 	comap_u32_store_relaxed(&desc->block_count, count);
 	comap_u32_store_relaxed(&desc->free_hint, count);
-	comap_u64_store_release(&desc->word, comap__page_word(COMAP_PAGE_CLASS, token)); /* [edge page.word] rel */
+	/* [edge page.word] rel */
+	comap_u64_store_release(&desc->word, comap__page_word(COMAP_PAGE_CLASS, token));
 	return true;
 }
 
@@ -192,7 +195,8 @@ static bool recycle_pages(struct comap *region, uint64_t token)
 	for (uint64_t page = 0; page < limit; page++) {
 		uint32_t count = comap__page_block_count(&pages[page]);
 
-		if (comap__page_kind(comap_u64_load_relaxed(&pages[page].word)) != COMAP_PAGE_CLASS || /* relaxed: a hint */
+		/* relaxed: a hint */
+		if (comap__page_kind(comap_u64_load_relaxed(&pages[page].word)) != COMAP_PAGE_CLASS ||
 		    comap__word_rest(comap_u64_load_relaxed(&pages[page].word)) == token ||
 		    comap_u32_load_relaxed(&pages[page].free_hint) < count || /* relaxed: a hint */
 		    !adopt_page(region, token, &pages[page], pages[page].block_bytes.v))
@@ -299,7 +303,7 @@ static int alloc_small(struct comap *region, struct comap__row *row, uint32_t cl
 	return 0;
 }
 
-/* --- the interface ------------------------------------------------------------------------------------------ */
+/* --- the interface --- */
 
 static int alloc_once(struct comap *region, struct comap__row *row, size_t size_bytes,
                       struct comap_ref *ret_ref)
@@ -367,7 +371,8 @@ void comap__block_free(struct comap *region, uint64_t token, struct comap_ref re
 	if (!comap_u64_cas_acq_rel(place.state, from, comap__block_word(COMAP_BLOCK_FREEING, token)))
 		return;
 	COMAP_FAULT("run.freeing");
-	comap_u64_store_release(&desc->word, comap__page_word(COMAP_PAGE_CLAIMED, token)); /* [edge page.word] rel */
+	/* [edge page.word] rel */
+	comap_u64_store_release(&desc->word, comap__page_word(COMAP_PAGE_CLAIMED, token));
 	release_run(region, place.page);
 }
 
@@ -376,7 +381,7 @@ void comap__block_abandon(struct comap *region, struct comap__row *row, struct c
 	comap__block_free(region, row->token, ref, comap__block_word(COMAP_BLOCK_PRIVATE, row->token));
 }
 
-/* --- after a death ------------------------------------------------------------------------------------------- */
+/* --- after a death --- */
 
 static bool is_dead_token(struct comap *region, uint64_t token, uint32_t seat, uint64_t generation)
 {
@@ -402,7 +407,8 @@ static void sweep_class_page(struct comap *region, uint64_t page, uint32_t seat,
 		free_count += state == COMAP_BLOCK_FREE;
 	}
 	comap_u32_store_relaxed(&desc->free_hint, free_count); /* relaxed: a hint, set right */
-	comap_u64_cas_acq_rel(&desc->word, word, comap__page_word(COMAP_PAGE_CLASS, 0)); /* [edge page.word] rel */
+	/* [edge page.word] rel */
+	comap_u64_cas_acq_rel(&desc->word, word, comap__page_word(COMAP_PAGE_CLASS, 0));
 }
 
 /* What the dead one's words say, and what is done:

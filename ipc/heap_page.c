@@ -33,7 +33,7 @@ uint64_t comap__page_offset(const struct comap *region, uint64_t page)
 	return region->identity->heap_offset_bytes + page * PAGE;
 }
 
-/* --- geometry of a class page ------------------------------------------------------------------------ */
+/* --- geometry of a class page --- */
 
 uint32_t comap__class_of(size_t size_bytes)
 {
@@ -84,7 +84,7 @@ struct comap_ref comap__page_block(const struct comap *region, uint64_t page, ui
 	};
 }
 
-/* --- from a ref to its block -------------------------------------------------------------------------- */
+/* --- from a ref to its block --- */
 
 bool comap__block_locate(const struct comap *region, struct comap_ref ref, struct comap__place *place)
 {
@@ -130,7 +130,7 @@ size_t comap__block_bytes(const struct comap *region, struct comap_ref ref)
 	return comap__block_locate(region, ref, &place) ? place.size_bytes : 0;
 }
 
-/* --- growth --------------------------------------------------------------------------------------------- */
+/* --- growth --- */
 
 /* Commit point: the atomic maximum. Before it the space is there and nobody knows; that is no loss,
  * the next to grow allocates it again, which changes nothing. */

@@ -13,11 +13,26 @@ uint32_t comap__class_bytes(uint32_t class);
 uint32_t comap__class_of(size_t size_bytes);
 
 /* --- words: kind or state in the lower four bits, the rest above --- */
-static inline uint64_t comap__page_word(enum comap_page_kind kind, uint64_t rest) { return rest << 4 | kind; }
-static inline enum comap_page_kind comap__page_kind(uint64_t word) { return (enum comap_page_kind)(word & 15); }
-static inline uint64_t comap__block_word(enum comap_block_state state, uint64_t rest) { return rest << 4 | state; }
-static inline enum comap_block_state comap__block_state_of(uint64_t word) { return (enum comap_block_state)(word & 15); }
-static inline uint64_t comap__word_rest(uint64_t word) { return word >> 4; }
+static inline uint64_t comap__page_word(enum comap_page_kind kind, uint64_t rest)
+{
+	return rest << 4 | kind;
+}
+static inline enum comap_page_kind comap__page_kind(uint64_t word)
+{
+	return (enum comap_page_kind)(word & 15);
+}
+static inline uint64_t comap__block_word(enum comap_block_state state, uint64_t rest)
+{
+	return rest << 4 | state;
+}
+static inline enum comap_block_state comap__block_state_of(uint64_t word)
+{
+	return (enum comap_block_state)(word & 15);
+}
+static inline uint64_t comap__word_rest(uint64_t word)
+{
+	return word >> 4;
+}
 
 /* --- geometry: a class page begins with a state word per block, then the blocks --- */
 uint32_t comap__blocks_per_page(uint32_t block_bytes);

@@ -30,7 +30,8 @@ static uint32_t seat_count_live(struct comap *region, uint32_t high_water)
 	uint32_t count = 0;
 
 	for (uint32_t i = 0; i < high_water; i++)
-		count += (comap_u64_load_relaxed(&region->seats[i].state) & 3) == COMAP_SEAT_LIVE; /* relaxed: a look */
+		/* relaxed: a look */
+		count += (comap_u64_load_relaxed(&region->seats[i].state) & 3) == COMAP_SEAT_LIVE;
 	return count;
 }
 
@@ -123,7 +124,8 @@ int comap_seat_at(struct comap *region, uint32_t index, struct comap_seat *ret_s
 		return comap__fail(COMAP_CAUSE_NOT_FOUND, "%s has used %u seats so far", region->path, high_water);
 	memset(ret_seat, 0, sizeof *ret_seat);
 	shm = &region->seats[index];
-	word = comap_u64_load_acquire(&shm->state); /* [edge seat.free] acq: the description belongs to it */
+	/* [edge seat.free] acq: the description belongs to it */
+	word = comap_u64_load_acquire(&shm->state);
 	ret_seat->index = index;
 	ret_seat->generation = word >> 2;
 	if ((word & 3) == COMAP_SEAT_FREE)

@@ -64,7 +64,7 @@ bool comap__in_section(const struct comap *region)
 	return region->host && comap__host_in_section(region);
 }
 
-/* --- one record ------------------------------------------------------------------------------------ */
+/* --- one record --- */
 
 enum passage { PASSED, IN_THE_WAY };
 
@@ -173,7 +173,7 @@ static int wait_for(struct comap *region, struct comap_thread_shm *thread, uint6
 	return 0;
 }
 
-/* --- grace periods --------------------------------------------------------------------------------- */
+/* --- grace periods --- */
 
 /* Draws a ticket and makes all readers pass a barrier. 0 on failure. */
 static uint64_t draw_ticket(struct comap *region)

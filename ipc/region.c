@@ -34,7 +34,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* --- addresses ------------------------------------------------------------------------------ */
+/* --- addresses --- */
 
 static bool inside(uint64_t offset, uint64_t size, uint64_t begin, uint64_t length)
 {
@@ -69,7 +69,7 @@ void *comap__writable(const struct comap *region, const void *address)
 	return region->writable + ((const char *)address - region->view);
 }
 
-/* --- the descriptor --------------------------------------------------------------------------- */
+/* --- the descriptor --- */
 
 static bool is_our_file(const struct comap *region, int fd)
 {
@@ -110,7 +110,7 @@ int comap__region_allocate(struct comap *region, uint64_t offset_bytes, uint64_t
 	                                (unsigned long long)size_bytes, region->path) : 0;
 }
 
-/* --- views ------------------------------------------------------------------------------------ */
+/* --- views --- */
 
 static int place_view(struct comap *region, int fd)
 {
@@ -200,7 +200,7 @@ static int map_region(struct comap *region, int fd, const struct comap_identity_
 	return code;
 }
 
-/* --- state of the file ------------------------------------------------------------------------- */
+/* --- state of the file --- */
 
 static int check_committed(struct comap *region, int fd)
 {
@@ -266,7 +266,7 @@ int comap__attached(struct comap *region)
 	return 0;
 }
 
-/* --- open and close ---------------------------------------------------------------------------- */
+/* --- open and close --- */
 
 static void destroy(struct comap *region)
 {

@@ -26,7 +26,7 @@
 
 static uint64_t retired_word(uint64_t stamp) { return stamp << 4 | COMAP_BLOCK_RETIRED; }
 
-/* --- onto the ring --------------------------------------------------------------------------------- */
+/* --- onto the ring --- */
 
 static void push(struct comap *region, uint32_t record, struct comap_ref ref, uint64_t stamp)
 {
@@ -66,7 +66,8 @@ static void retire_on(struct comap *region, uint32_t record, struct comap_ref re
 	if (!state || !comap_u64_cas_acq_rel(state, COMAP_BLOCK_PUBLISHED, retired_word(stamp)))
 		return;
 	COMAP_FAULT("retire.stamped");
-	comap_u64_add_relaxed(&region->control->retired_bytes, comap__block_bytes(region, ref)); /* relaxed: a counter */
+	/* relaxed: a counter */
+	comap_u64_add_relaxed(&region->control->retired_bytes, comap__block_bytes(region, ref));
 	push(region, record, ref, stamp);
 	COMAP_FAULT("retire.queued");
 }
@@ -76,7 +77,7 @@ void comap__retire(struct comap *region, struct comap__row *row, struct comap_re
 	retire_on(region, row->record, ref);
 }
 
-/* --- off the ring ---------------------------------------------------------------------------------- */
+/* --- off the ring --- */
 
 static void free_retired(struct comap *region, uint64_t token, struct comap_ref ref, uint64_t stamp)
 {
@@ -88,7 +89,8 @@ static void free_retired(struct comap *region, uint64_t token, struct comap_ref 
 	/* [edge reuse.horizon] rel: the horizon before the block is free, and so before its first new
 	 * byte; a guest whose copy met new bytes sees it. */
 	comap_u64_max_acq_rel(&region->control->horizon, stamp + 1);
-	comap_u64_sub_relaxed(&region->control->retired_bytes, comap__block_bytes(region, ref)); /* relaxed: a counter */
+	/* relaxed: a counter */
+	comap_u64_sub_relaxed(&region->control->retired_bytes, comap__block_bytes(region, ref));
 	comap__block_free(region, token, ref, retired_word(stamp));
 }
 
@@ -301,7 +303,7 @@ int comap__retire_reserve(struct comap *region, struct comap__row *row)
 	return has_room(region, row) ? 0 : meet_budget(region, row);
 }
 
-/* --- intents --------------------------------------------------------------------------------------- */
+/* --- intents --- */
 
 void comap__intent_begin(struct comap *region, struct comap__row *row, struct comap_ref link,
                          struct comap_ref old_ref, struct comap_ref new_ref)

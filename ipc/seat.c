@@ -49,7 +49,7 @@ static uint64_t seat_word(uint64_t generation, enum comap_seat_state state)
 static enum comap_seat_state word_state(uint64_t word) { return (enum comap_seat_state)(word & 3); }
 static uint64_t word_generation(uint64_t word) { return word >> 2; }
 
-/* --- what /proc says ---------------------------------------------------------------------------- */
+/* --- what /proc says --- */
 
 uint64_t comap__pid_namespace(void)
 {
@@ -99,7 +99,7 @@ bool comap__process_is_stopped(uint32_t pid)
 	return process_status(pid, &state, &start_time) && (state == 'T' || state == 't');
 }
 
-/* --- taking and leaving -------------------------------------------------------------------------- */
+/* --- taking and leaving --- */
 
 static int lock_life(int fd, uint32_t seat)
 {
@@ -311,7 +311,7 @@ void comap__seat_leave(struct comap *region)
 	mark_clean(region);
 }
 
-/* --- death --------------------------------------------------------------------------------------- */
+/* --- death --- */
 
 /* Is the byte write-locked? A read lock (a backup tool) is no sign of life. Errors count as life. */
 static bool life_is_held(struct comap *region, uint32_t seat)
@@ -392,7 +392,7 @@ bool comap__thread_is_dead(struct comap *region, uint64_t thread_token)
 	return seat_token == 0 || comap__seat_is_dead(region, seat_token);
 }
 
-/* --- sweeping ------------------------------------------------------------------------------------- */
+/* --- sweeping --- */
 
 bool comap__seat_token_before(uint64_t seat_token, uint32_t index, uint64_t generation)
 {

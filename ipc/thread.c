@@ -40,7 +40,7 @@ static uint64_t rows_taken; /* bit i: row number i is an open region's */
 static pthread_key_t exit_key;
 static pthread_once_t exit_once = PTHREAD_ONCE_INIT;
 
-/* --- records of the region --------------------------------------------------------------------- */
+/* --- records of the region --- */
 
 /* Space for the record and its ring, before they are touched. */
 static int allocate_record(struct comap *region, uint32_t record)
@@ -131,7 +131,7 @@ void comap__thread_release(struct comap *region, struct comap_thread_shm *thread
 	comap_u64_store_release(&thread->owner, 0);
 }
 
-/* --- rows of the process ----------------------------------------------------------------------- */
+/* --- rows of the process --- */
 
 static void release_row(struct comap *region, struct comap__row *row)
 {
@@ -322,7 +322,7 @@ void comap__rows_release(struct comap *region)
 	pthread_mutex_unlock(&threads_lock);
 }
 
-/* --- the slow half of the read side ------------------------------------------------------------- */
+/* --- the slow half of the read side --- */
 
 int comap__read_begin_slow(struct comap *region)
 {

@@ -48,7 +48,7 @@ struct comap_value {
 	struct comap_value_head_shm *head;
 };
 
-/* --- handles ----------------------------------------------------------------------------------------- */
+/* --- handles --- */
 
 struct making {
 	struct comap *region;
@@ -139,7 +139,7 @@ static int check_handle(struct comap_value *value)
 	             : comap__fail(COMAP_CAUSE_ARGUMENT, "the value handle is NULL");
 }
 
-/* --- reading ------------------------------------------------------------------------------------------- */
+/* --- reading --- */
 
 /* The block behind `current`, or NULL where there is none or its bytes make no sense. */
 static const struct comap_value_head_shm *current_head(struct comap_value *value)
@@ -310,7 +310,7 @@ uint64_t comap_value_published_ns(struct comap_value *value)
 	return code == 0 || code == -ENOBUFS ? published_ns : 0;
 }
 
-/* --- the checker's question ------------------------------------------------------------------------------ */
+/* --- the checker's question --- */
 
 const char *comap__value_roots(const struct comap *region, const struct comap_object_shm *object,
                                comap__root_visitor *visit, void *context)
@@ -333,7 +333,7 @@ const char *comap__value_roots(const struct comap *region, const struct comap_ob
 		? NULL : "a value is longer than its block";
 }
 
-/* --- waiting --------------------------------------------------------------------------------------------- */
+/* --- waiting --- */
 
 int comap_value_wait(struct comap_value *value, uint64_t seen, uint64_t deadline_ns)
 {
@@ -367,7 +367,7 @@ int comap_value_wait(struct comap_value *value, uint64_t seen, uint64_t deadline
 	}
 }
 
-/* --- the role -------------------------------------------------------------------------------------------- */
+/* --- the role --- */
 
 static int fail_role(struct comap *region, uint64_t seat_token)
 {
@@ -450,7 +450,7 @@ int comap_value_publisher(struct comap_value *value)
 	              : comap__fail(COMAP_CAUSE_NOT_FOUND, "nobody publishes this value");
 }
 
-/* --- publishing -------------------------------------------------------------------------------------------- */
+/* --- publishing --- */
 
 int comap_value_reserve(struct comap_value *value, size_t size_bytes, void **ret_data)
 {

@@ -102,12 +102,33 @@ static bool await_phase(struct demo_producer *producer, enum producer_phase phas
 	return false;
 }
 
+/* Sleeps until the producer builds the version after `version`, or has published it already: on a busy
+ * machine it can be faster than we look. False when it does neither. */
+static bool await_next_version(struct demo *demo, struct demo_producer *producer, uint64_t version)
+{
+	uint64_t deadline_ns = comap_deadline_ms(PUBLISH_LIMIT_MS);
+	uint64_t seen = 0;
+	struct comap_view view = { 0 };
+
+	while (comap_value_version(demo->registry) == version) {
+		if (comap_now_ns() >= deadline_ns)
+			return false;
+		if (comap_value_wait(producer->value, seen, comap_deadline_ms(20)) != 0 ||
+		    comap_value_get(producer->value, &producer->stats, sizeof producer->stats, &view) != 0)
+			continue;
+		seen = view.version;
+		if (producer->stats.phase == PRODUCER_BUILDING)
+			return true;
+	}
+	return true;
+}
+
 /* Kills the publishing producer between its reserve and its publish, if it can be hit. */
 static int hit(struct demo *demo, struct demo_producer *producer, struct demo_kill *kill,
                uint64_t *ret_kill_ns)
 {
 	kill->version = comap_value_version(demo->registry);
-	if (cast_change(demo) != 0 || !await_phase(producer, PRODUCER_BUILDING))
+	if (cast_change(demo) != 0 || !await_next_version(demo, producer, kill->version))
 		return failed(demo, producer->member.name, "does not notice the change");
 	*ret_kill_ns = realtime_ns();
 	member_signal(&producer->member, SIGKILL);

@@ -52,14 +52,22 @@ static inline uint##bits##_t comap_u##bits##_or_seq_cst(struct comap_u##bits *w,
 static inline uint##bits##_t comap_u##bits##_and_acq_rel(struct comap_u##bits *w, uint##bits##_t v) \
 { return __atomic_fetch_and(&w->v, v, __ATOMIC_ACQ_REL); } \
 /* True when it was `from` and is `to` now. Failure orders as a relaxed load. */ \
-static inline bool comap_u##bits##_cas_acquire(struct comap_u##bits *w, uint##bits##_t from, uint##bits##_t to) \
-{ return __atomic_compare_exchange_n(&w->v, &from, to, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED); } \
-static inline bool comap_u##bits##_cas_release(struct comap_u##bits *w, uint##bits##_t from, uint##bits##_t to) \
-{ return __atomic_compare_exchange_n(&w->v, &from, to, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED); } \
-static inline bool comap_u##bits##_cas_acq_rel(struct comap_u##bits *w, uint##bits##_t from, uint##bits##_t to) \
-{ return __atomic_compare_exchange_n(&w->v, &from, to, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE); } \
-static inline bool comap_u##bits##_cas_seq_cst(struct comap_u##bits *w, uint##bits##_t from, uint##bits##_t to) \
-{ return __atomic_compare_exchange_n(&w->v, &from, to, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST); } \
+static inline bool comap_u##bits##_cas_acquire( \
+	struct comap_u##bits *w, uint##bits##_t from, uint##bits##_t to) \
+{ return __atomic_compare_exchange_n(&w->v, &from, to, false, \
+	__ATOMIC_ACQUIRE, __ATOMIC_RELAXED); } \
+static inline bool comap_u##bits##_cas_release( \
+	struct comap_u##bits *w, uint##bits##_t from, uint##bits##_t to) \
+{ return __atomic_compare_exchange_n(&w->v, &from, to, false, \
+	__ATOMIC_RELEASE, __ATOMIC_RELAXED); } \
+static inline bool comap_u##bits##_cas_acq_rel( \
+	struct comap_u##bits *w, uint##bits##_t from, uint##bits##_t to) \
+{ return __atomic_compare_exchange_n(&w->v, &from, to, false, \
+	__ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE); } \
+static inline bool comap_u##bits##_cas_seq_cst( \
+	struct comap_u##bits *w, uint##bits##_t from, uint##bits##_t to) \
+{ return __atomic_compare_exchange_n(&w->v, &from, to, false, \
+	__ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST); } \
 /* The word becomes the larger of itself and `v`; returns the larger. */ \
 static inline uint##bits##_t comap_u##bits##_max_acq_rel(struct comap_u##bits *w, uint##bits##_t v) \
 { \
