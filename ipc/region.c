@@ -153,7 +153,7 @@ int comap__heap_make_writable(struct comap *region)
 	/* [edge heap.writable] acq: seen set => the mapping is there */
 	if (COMAP_LIKELY(comap_u32_load_acquire(&region->heap_writable)))
 		return 0;
-	pthread_mutex_lock(&region->slow);
+	pthread_mutex_lock(&region->mapping);
 	if (!comap_u32_load_relaxed(&region->heap_writable)) { /* relaxed: under the lock */
 		code = comap__region_fd(region, &fd);
 		if (!code)
@@ -165,7 +165,7 @@ int comap__heap_make_writable(struct comap *region)
 		else
 			comap__fail_errno(code, "cannot map the heap of %s for writing", region->path);
 	}
-	pthread_mutex_unlock(&region->slow);
+	pthread_mutex_unlock(&region->mapping);
 	return code;
 }
 
@@ -283,6 +283,7 @@ static void destroy(struct comap *region)
 	if (is_our_file(region, region->fd))
 		close(region->fd);
 	pthread_mutex_destroy(&region->slow);
+	pthread_mutex_destroy(&region->mapping);
 	free(region->path);
 	free(region->seat_name);
 	free(region);
@@ -296,6 +297,7 @@ static struct comap *construct(const char *path, const struct comap_options *opt
 	if (!region)
 		return NULL;
 	pthread_mutex_init(&region->slow, NULL);
+	pthread_mutex_init(&region->mapping, NULL);
 	region->fd = -1;
 	region->flags = options->flags;
 	region->host_flavor = options->host_flavor;

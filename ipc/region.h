@@ -52,7 +52,8 @@ struct comap {
 	char *seat_name;
 	struct comap__host *host;     /* host.c: NULL unless built on liburcu */
 	const struct rcu_flavor_struct *host_flavor;
-	pthread_mutex_t slow;         /* growth of the writable view, attach after fork, descriptor */
+	pthread_mutex_t slow;         /* attach after fork, host */
+	pthread_mutex_t mapping;      /* growth of the writable view; taken under `slow` by who attaches */
 	struct comap_u32 closing;
 	struct comap_u64 drain_ticket; /* of the grace period that retired blocks wait for; 0: none */
 	struct comap__entry *entry;   /* registry.c: its place in the process's table */

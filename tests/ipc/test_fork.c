@@ -143,6 +143,41 @@ static void test_a_child_attaches_anew(void **state)
 	require_survivor(2);
 }
 
+static pid_t attached_child(bool stay)
+{
+	pid_t pid = fork();
+
+	if (pid)
+		return pid;
+	alarm(10); /* who hangs fails */
+	PROC_REQUIRE_OK(comap_attach(region));
+	proc_post(FORKED);
+	while (stay)
+		pause();
+	PROC_REQUIRE_OK(comap_close(region));
+	_exit(0);
+}
+
+/* Who attaches sweeps the seats that it finds dead: also on a handle that has not written yet. */
+static int parent_of_a_dead_child(void *arg)
+{
+	pid_t pid;
+
+	region = check_open(path, COMAP_CREATE);
+	pid = attached_child(true);
+	proc_await(FORKED, 1);
+	PROC_REQUIRE(kill(pid, SIGKILL) == 0 && waitpid(pid, NULL, 0) == pid);
+	wait_for_child(attached_child(false));
+	PROC_REQUIRE_OK(comap_close(region));
+	return 0;
+}
+
+static void test_a_child_attaches_after_a_death(void **state)
+{
+	path = proc_path(PROC_SHM, "region");
+	proc_assert_ok(proc_spawn("parent", parent_of_a_dead_child, NULL));
+}
+
 /* The child closes what it inherited: the parent stays attached. */
 static int parent_of_closer(void *arg)
 {
@@ -459,6 +494,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		PROC_TEST(test_a_child_is_not_attached),
 		PROC_TEST(test_a_child_attaches_anew),
+		PROC_TEST(test_a_child_attaches_after_a_death),
 		PROC_TEST(test_a_child_closes_its_copy),
 		PROC_TEST(test_a_living_child_keeps_no_dead_parent_alive),
 		PROC_TEST(test_fork_storm),
