@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Runs the benchmarks of a build: bench/run.sh BUILD_DIR [FILTER] [OPTION ...]
+#
+# FILTER is a part of a name: rcu, value, mutex. Options go to each program: --rounds N, --out DIR,
+# --dir DIR, --cpus A,B. Tables go to standard output, the figures of every round to bench-out/*.json.
+# The status is 0 whether goals are met or not: these are figures, not tests.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+build=${1:?usage: bench/run.sh BUILD_DIR [FILTER] [OPTION ...]}
+shift
+filter=
+if [ $# -gt 0 ] && [ "${1#-}" = "$1" ]; then
+	filter=$1
+	shift
+fi
+
+# Where it is allowed, ahead of others who use the machine.
+nice=()
+nice -n -10 true 2>/dev/null && nice=(nice -n -10)
+
+found=
+for program in "$build"/bench/bench_*; do
+	case ${program##*/} in *"$filter"*) ;; *) continue ;; esac
+	[ -f "$program" ] && [ -x "$program" ] || continue
+	found=yes
+	"${nice[@]}" "$program" "$@"
+done
+if [ -z "$found" ]; then
+	echo "bench: nothing is called '$filter' in $build/bench" >&2
+	exit 2
+fi
