@@ -278,20 +278,41 @@ static void destroy(struct comap *region)
 		comap__vm_unmap(region->writable, region->total_bytes);
 	if (region->attachment)
 		comap__vm_unmap(region->attachment, comap__vm_page_bytes());
-	if (region->has_row)
-		comap__row_number_give(region);
+	comap__row_number_give(region->row);
 	if (is_our_file(region, region->fd))
 		close(region->fd);
 	pthread_mutex_destroy(&region->slow);
 	pthread_mutex_destroy(&region->mapping);
 	free(region->path);
 	free(region->seat_name);
-	free(region);
+	free(region->allocation);
+}
+
+/* A handle, zeroed, at an address that says its row. */
+static struct comap *allocate_handle(void)
+{
+	const size_t rows_bytes = COMAP__ROW_COUNT * COMAP__ROW_BYTES;
+	struct comap *region;
+	void *allocation;
+	uint32_t row;
+
+	if (comap__row_number_take(&row) != 0)
+		return NULL;
+	if (posix_memalign(&allocation, rows_bytes, rows_bytes + sizeof *region) != 0) {
+		comap__row_number_give(row);
+		comap__fail(COMAP_CAUSE_NO_MEMORY, "no memory for the handle of a region");
+		return NULL;
+	}
+	region = (struct comap *)(void *)((char *)allocation + row * COMAP__ROW_BYTES);
+	memset(region, 0, sizeof *region);
+	region->allocation = allocation;
+	region->row = row;
+	return region;
 }
 
 static struct comap *construct(const char *path, const struct comap_options *options)
 {
-	struct comap *region = calloc(1, sizeof *region);
+	struct comap *region = allocate_handle();
 	void *page;
 
 	if (!region)
@@ -307,12 +328,9 @@ static struct comap *construct(const char *path, const struct comap_options *opt
 	                                              : program_invocation_short_name);
 	if (comap__vm_wiped_on_fork(comap__vm_page_bytes(), &page) == 0)
 		region->attachment = page;
-	region->has_row = comap__row_number_take(&region->front.row) == 0;
-	if (!region->path || !region->seat_name || !region->attachment) {
-		comap__fail(COMAP_CAUSE_NO_MEMORY, "no memory for the handle of %s", path);
-	} else if (region->has_row) {
+	if (region->path && region->seat_name && region->attachment)
 		return region;
-	}
+	comap__fail(COMAP_CAUSE_NO_MEMORY, "no memory for the handle of %s", path);
 	destroy(region);
 	return NULL;
 }

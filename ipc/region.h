@@ -12,6 +12,8 @@
 #include <pthread.h>
 #include <sys/types.h>
 
+_Static_assert(sizeof(struct comap__row) == COMAP__ROW_BYTES, "rows are found by the handle's address");
+
 /* What is true of this process only: in memory that a forked child finds zeroed. */
 struct comap__attachment {
 	struct comap_u32 attached;    /* W: attach, close. R: slow paths. 0 in a forked child */
@@ -23,7 +25,8 @@ struct comap__attachment {
 };
 
 struct comap {
-	struct comap__front front;    /* first: the inline functions read it */
+	void *allocation;             /* what free() wants; the handle itself lies in it where its row says */
+	uint32_t row;                 /* number of its row; see comap__row() */
 	uint32_t flags;               /* enum comap_flags, of the first open */
 	uint64_t wait_deadline_ns;    /* for objects to appear, with COMAP_WAIT */
 
@@ -33,7 +36,6 @@ struct comap {
 	char *writable;
 	size_t total_bytes;
 	struct comap_u32 heap_writable;
-	bool has_row;
 	bool one_view;                /* tests: both are one mapping, as TSan needs it */
 
 	const struct comap_identity_shm *identity;

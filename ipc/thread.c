@@ -210,20 +210,22 @@ static int register_thread(struct comap *region)
 	self = local_thread();
 	if (!self)
 		return -ENOMEM;
-	row = &self->rows[region->front.row];
+	row = &self->rows[region->row];
 	if (row->mark)
 		return 0;
 	code = comap__thread_claim(region, attachment->seat_token, false, &record);
 	if (code)
 		return code;
-	row->epoch = &region->control->epoch;
-	row->fenced = attachment->fenced;
 	row->record = record;
 	row->token = comap__record_token(region, record);
-	self->regions[region->front.row] = region;
-	/* A signal handler of this thread that enters a section sees a whole row or none. */
+	self->regions[region->row] = region;
+	/* A signal handler of this thread that enters a section sees none of the row; or the mark, and
+	 * goes the slow way, as readers that fence themselves always do; or all of it. */
 	comap_fence_compiler();
 	row->mark = &region->threads[record].mark;
+	comap_fence_compiler();
+	if (!attachment->fenced)
+		row->epoch = &region->control->epoch;
 	return 0;
 }
 
@@ -277,16 +279,16 @@ int comap__row_number_take(uint32_t *ret_number)
 	            : 0;
 }
 
-void comap__row_number_give(struct comap *region)
+void comap__row_number_give(uint32_t number)
 {
 	pthread_mutex_lock(&threads_lock);
-	rows_taken &= ~(1ull << region->front.row);
+	rows_taken &= ~(1ull << number);
 	pthread_mutex_unlock(&threads_lock);
 }
 
 static bool somebody_reads(struct comap *region)
 {
-	unsigned number = region->front.row;
+	unsigned number = region->row;
 	bool busy = false;
 
 	pthread_mutex_lock(&threads_lock);
@@ -311,7 +313,7 @@ void comap__rows_wait_quiescent(struct comap *region)
 
 void comap__rows_release(struct comap *region)
 {
-	unsigned number = region->front.row;
+	unsigned number = region->row;
 
 	pthread_mutex_lock(&threads_lock);
 	for (struct local_thread *thread = threads; thread; thread = thread->next) {
@@ -324,17 +326,35 @@ void comap__rows_release(struct comap *region)
 
 /* --- the slow half of the read side --- */
 
+/* All that comap_read_begin() leaves over: the first section of a thread, nested ones, readers that
+ * fence themselves, errors. */
 int comap__read_begin_slow(struct comap *region)
 {
 	int code = comap__attached(region);
+	struct comap__row *row;
+	uint64_t word;
 
+	if (!code && !comap__row(region)->mark)
+		code = comap_thread_register(region);
 	if (code)
 		return code;
-	if (comap__row(region)->mark)
+	row = comap__row(region);
+	/* relaxed, load and stores: only this thread and its signal handlers write the mark */
+	word = comap_u64_load_relaxed(row->mark);
+	if ((word & COMAP__MARK_NESTING) == COMAP__MARK_NESTING)
 		return comap__fail(COMAP_CAUSE_NESTING, "read sections are nested deeper than %u",
 		                   COMAP__MARK_NESTING);
-	code = comap_thread_register(region);
-	return code ? code : comap_read_begin(region);
+	if ((word & COMAP__MARK_NESTING) != 0) {
+		comap_u64_store_relaxed(row->mark, word + 1);
+		return 0;
+	}
+	/* [edge rcu.epoch] acq: as in comap_read_begin() */
+	comap_u64_store_relaxed(row->mark, comap_u64_load_acquire(&region->control->epoch)
+	                                   << COMAP__MARK_EPOCH_SHIFT | 1);
+	/* [edge rcu.mark] full: the mark before the section's loads; a synchronizer that does not see
+	 * the mark has unlinked where these loads can see it. */
+	comap_fence_full();
+	return 0;
 }
 
 int comap__read_end_slow(struct comap *region)

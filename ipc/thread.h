@@ -27,7 +27,7 @@ void comap__sweeper_end(struct comap *region, uint64_t token);
 
 /* Row numbers of the process: one per open region. -EMFILE: none left. */
 int comap__row_number_take(uint32_t *ret_number);
-void comap__row_number_give(struct comap *region);
+void comap__row_number_give(uint32_t number);
 
 /* Gives back the records of all threads of the process and clears their rows: they are in no
  * section of the region. */

@@ -31,17 +31,15 @@ COMAP_BEGIN_DECLS
  * the reader does anyway. */
 struct comap__row {
 	struct comap_u64 *mark;        /* NULL: this thread has no mark in the region (yet) */
-	const struct comap_u64 *epoch;
-	uint32_t fenced;               /* the reader fences itself */
+	const struct comap_u64 *epoch; /* set after the mark; NULL too where the reader fences itself */
+	uint32_t reserved32;
 	uint32_t record;               /* number of the thread record */
 	uint64_t token;
 	struct comap__heap_cache *cache; /* where the thread allocates */
 	uint64_t reserved[3];
 };
-/* Private. What every region handle begins with. */
-struct comap__front {
-	uint32_t row;                  /* number of its row */
-};
+/* Private. The handle's address says which row is its own, in bits 6-11: a load less. */
+#define COMAP__ROW_BYTES 64u
 #define COMAP__ROW_COUNT 64u
 
 extern COMAP_API __thread struct comap__row *comap__tls_rows
@@ -52,7 +50,9 @@ COMAP_API int comap__read_end_slow(struct comap *region);
 
 static inline struct comap__row *comap__row(const struct comap *region)
 {
-	return &comap__tls_rows[((const struct comap__front *)region)->row];
+	size_t offset_bytes = (uintptr_t)region & ((COMAP__ROW_COUNT - 1) * COMAP__ROW_BYTES);
+
+	return (struct comap__row *)((char *)comap__tls_rows + offset_bytes);
 }
 
 /* Enters a read section. 0, or: -EINVAL NULL; -EUSERS no thread record is free; -ECHILD after
@@ -60,57 +60,59 @@ static inline struct comap__row *comap__row(const struct comap *region)
  * registers it (a few microseconds, not async-signal-safe); from then on: nanoseconds, wait-free. */
 static inline int comap_read_begin(struct comap *region)
 {
+	const struct comap_u64 *epoch;
 	struct comap__row *row;
+	struct comap_u64 *mark;
 	uint64_t word;
 
 	if (COMAP_UNLIKELY(!region))
 		return comap__read_begin_slow(region);
 	row = comap__row(region);
-	if (COMAP_UNLIKELY(!row->mark))
+	epoch = row->epoch;
+	/* not registered, forked, or a reader that fences itself; else there is a mark */
+	if (COMAP_UNLIKELY(!epoch))
 		return comap__read_begin_slow(region);
+	mark = row->mark;
 	/* relaxed: only this thread and its signal handlers write the mark */
-	word = comap_u64_load_relaxed(row->mark);
-	if (COMAP_UNLIKELY(word & COMAP__MARK_NESTING)) {
+	word = comap_u64_load_relaxed(mark);
+	if (COMAP_UNLIKELY(word != 0)) {
+		/* relaxed: the section is open already */
 		if ((word & COMAP__MARK_NESTING) == COMAP__MARK_NESTING)
 			return comap__read_begin_slow(region);
-		/* relaxed: the section is open already */
-		comap_u64_store_relaxed(row->mark, word + 1);
+		comap_u64_store_relaxed(mark, word + 1);
 		return 0;
 	}
 	/* [edge rcu.epoch] acq: seen the epoch of a ticket => everything unlinked before that
 	 * ticket was drawn is seen unlinked.
 	 * relaxed store: ordered against the section's loads by the fence below. */
-	comap_u64_store_relaxed(row->mark,
-		comap_u64_load_acquire(row->epoch) << COMAP__MARK_EPOCH_SHIFT | 1);
-	if (COMAP_UNLIKELY(row->fenced))
-		/* [edge rcu.mark] full: the mark before the section's loads; a synchronizer that
-		 * does not see the mark has unlinked where these loads can see it. */
-		comap_fence_full();
-	else
-		/* [edge rcu.mark] the same by membarrier() on the synchronizer's side. */
-		comap_fence_compiler();
+	comap_u64_store_relaxed(mark, comap_u64_load_acquire(epoch) << COMAP__MARK_EPOCH_SHIFT | 1);
+	/* [edge rcu.mark] the mark before the section's loads, by membarrier() on the synchronizer's
+	 * side: if it does not see the mark, it has unlinked where these loads can see it. */
+	comap_fence_compiler();
 	return 0;
 }
 
 /* Leaves a read section; must follow a successful comap_read_begin() of the same thread. */
 static inline int comap_read_end(struct comap *region)
 {
-	struct comap__row *row;
+	struct comap_u64 *mark;
 	uint64_t word;
 
 	if (COMAP_UNLIKELY(!region))
 		return comap__read_end_slow(region);
-	row = comap__row(region);
-	if (COMAP_UNLIKELY(!row->mark))
+	mark = comap__row(region)->mark;
+	if (COMAP_UNLIKELY(!mark))
 		return comap__read_end_slow(region);
 	/* relaxed: the thread's own word */
-	word = comap_u64_load_relaxed(row->mark);
-	if (COMAP_UNLIKELY((word & COMAP__MARK_NESTING) == 0))
+	word = comap_u64_load_relaxed(mark);
+	/* [edge rcu.quiescent] rel, both: the section's loads before the mark goes; a synchronizer
+	 * that sees the mark gone may use again what they saw. */
+	if (COMAP_LIKELY((word & COMAP__MARK_NESTING) == 1))
+		comap_u64_store_release(mark, 0);
+	else if ((word & COMAP__MARK_NESTING) != 0)
+		comap_u64_store_release(mark, word - 1);
+	else
 		return comap__read_end_slow(region);
-	/* [edge rcu.quiescent] rel: the section's loads before the mark goes; a synchronizer that
-	 * sees the mark gone may use again what they saw. */
-	comap_u64_store_release(row->mark,
-		(word & COMAP__MARK_NESTING) == 1 ? 0 : word - 1);
 	return 0;
 }
 
