@@ -98,8 +98,8 @@ struct bench_case {
 	uint64_t count;                 /* found by the kit: about SLICE_NS of work */
 };
 
-/* One round: each case for some milliseconds in slices that take turns; the median slice counts. With
- * a helper, a slice is the mean of both. */
+/* One round: each case for some milliseconds in slices that take turns; the lower quartile of the
+ * slices counts. With a helper, a slice is the mean of both. */
 void bench_interleave(struct bench_case *cases, unsigned case_count);
 
 /* --- others ----------------------------------------------------------------------------------------- */
