@@ -8,8 +8,8 @@
 
 #include "files.h"
 
-/* The namespace. Ends the test program as skipped where it cannot be had. Call it first in main(). */
-void mounts_begin(void);
+/* The namespace: first in main(). NULL, or the reason why it cannot be had. */
+const char *mounts_begin(void);
 
 /* A tmpfs that holds `size_bytes`, mounted; its path lives as long as the process. */
 const char *mounts_tmpfs(const char *name, uint64_t size_bytes);

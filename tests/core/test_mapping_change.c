@@ -138,6 +138,31 @@ static void read_only_handles_stay_so(void **state)
 	comap_map_close(map);
 }
 
+static void code_is_written_then_run(void **state)
+{
+#if defined(__x86_64__)
+	static const unsigned char code[] = { 0xb8, 0xab, 0, 0, 0, 0xc3 }; /* mov $0xab, %eax; ret */
+	struct comap_map *map = NULL;
+	int (*function)(void);
+	const void *entry;
+
+	assert_int_equal(comap_map_open_anonymous(sizeof code, NULL, &map), 0);
+	memcpy(comap_map_data_mutable(map), code, sizeof code);
+	assert_int_equal(comap_map_protect(map, 0, COMAP_MAP_REST,
+	                                   COMAP_PROTECT_READ | COMAP_PROTECT_EXECUTE), 0);
+	assert_null(comap_map_data_mutable(map));
+	entry = comap_map_data(map);
+	memcpy(&function, &entry, sizeof function);
+	assert_int_equal(function(), 0xab);
+	assert_int_equal(comap_map_protect(map, 0, COMAP_MAP_REST,
+	                                   COMAP_PROTECT_READ | COMAP_PROTECT_WRITE), 0);
+	*(char *)comap_map_data_mutable(map) = 0;
+	comap_map_close(map);
+#else
+	skip();
+#endif
+}
+
 /* ---- locks ----------------------------------------------------------------------------------- */
 
 static uint64_t locked_kb(void)
@@ -372,6 +397,7 @@ static const struct CMUnitTest tests[] = {
 	PROC_TEST(advice_beyond_the_mapping_is_refused),
 	PROC_TEST(protection_goes_and_comes),
 	PROC_TEST(read_only_handles_stay_so),
+	PROC_TEST(code_is_written_then_run),
 	PROC_TEST(pages_are_locked),
 	PROC_TEST(lock_names_the_limit),
 	PROC_TEST(discarding_loses_private_changes),

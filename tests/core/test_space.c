@@ -199,10 +199,12 @@ static const struct CMUnitTest tests[] = {
 
 int main(void)
 {
-	const char *reason = "";
+	const char *reason;
 	int failures;
 
-	mounts_begin();
+	reason = mounts_begin();
+	if (reason)
+		files_skip(reason);
 	where[TMPFS] = mounts_tmpfs("small", 32 * MIB);
 	for (int kind = EXT4; kind < KINDS; kind++) {
 		where[kind] = mounts_image(kinds[kind], "/tmp", kinds[kind], (kind == XFS ? 300 : 48) * MIB, &reason);
