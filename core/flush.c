@@ -191,6 +191,9 @@ int comap_map_flush(struct comap_map *map, enum comap_flush how, uint64_t offset
 	if (code && is_loss(code)) {
 		push_failure(&key);
 		make_mark(&key);
+		/* A file system that gave up says EROFS or worse; for the data it is all the same. */
+		if (code != -ENOSPC && code != -EDQUOT)
+			return comap__fail(COMAP_CAUSE_IO, "flushing %s: %s", comap__map_name(map), strerror(-code));
 	}
 	/* Stores that the guard kept from killing the process while the disk was busy are lost too. */
 	return code ? comap__fail_errno(code, "flushing %s", comap__map_name(map)) : comap_map_status(map);
