@@ -2,8 +2,9 @@
 # Completion of comap(1) for bash: verbs, options, regions of the folder, values of the region.
 # tests/tools/test_help.sh compares the lists with what the command says.
 
-_comap_verbs="create info ls ps value pages verify advise unlink path version help"
+_comap_verbs="create info ls ps value table pages verify advise unlink path version help"
 _comap_value_verbs="get put watch"
+_comap_table_verbs="get put del scan load stat"
 
 declare -gA _comap_options=(
 	[create]="--max --mode --seats --threads --objects --fenced --if-missing --json"
@@ -13,6 +14,12 @@ declare -gA _comap_options=(
 	["value get"]="--field --hex --raw --wait --timeout --json --no-headings"
 	["value put"]="--create --file --hex --json --owner"
 	["value watch"]="--count --after --timeout --hex --raw --wait --json"
+	["table get"]="--hex --raw --json --no-headings"
+	["table put"]="--create --absent --ttl --owner --json"
+	["table del"]="--owner"
+	["table scan"]="--keys --json"
+	["table load"]="--create --ttl --owner --json"
+	["table stat"]="--json --bytes"
 	[pages]="--no-frames --json --bytes --no-headings"
 	[verify]="--tries --json --bytes"
 	[advise]="--jumps --writes --passes --processes --measure --cold --literal --runs --json --bytes --no-headings"
@@ -45,12 +52,13 @@ _comap() {
 		_comap_reply "$current" "$_comap_verbs" --help --version
 		return
 	fi
-	if [[ $verb == value ]]; then
+	if [[ $verb == value || $verb == table ]]; then
 		if ((COMP_CWORD == 2)); then
-			_comap_reply "$current" "$_comap_value_verbs"
+			[[ $verb == value ]] && _comap_reply "$current" "$_comap_value_verbs"
+			[[ $verb == table ]] && _comap_reply "$current" "$_comap_table_verbs"
 			return
 		fi
-		verb="value ${COMP_WORDS[2]}"
+		verb="$verb ${COMP_WORDS[2]}"
 		first=3
 	fi
 	case $previous in
@@ -61,7 +69,7 @@ _comap() {
 	--owner)
 		_comap_reply "$current" any "$(compgen -u)"
 		return ;;
-	--max | --mode | --seats | --threads | --objects | --field | --timeout | --count | \
+	--max | --mode | --seats | --threads | --objects | --field | --timeout | --ttl | --count | \
 		--after | --tries | --passes | --processes | --literal | --runs)
 		return ;;
 	esac
@@ -74,7 +82,7 @@ _comap() {
 		_comap_reply "$current" "$_comap_verbs"
 	elif ((COMP_CWORD == first)) || [[ $verb == unlink ]]; then
 		[[ $verb == create || $verb == version ]] || _comap_region "$command" "$current"
-	elif ((COMP_CWORD == first + 1)) && [[ $verb == value* ]]; then
+	elif ((COMP_CWORD == first + 1)) && [[ $verb == value* || $verb == table* ]]; then
 		_comap_reply "$current" \
 			"$("$command" ls --names "${COMP_WORDS[first]}" 2>/dev/null)"
 	fi
