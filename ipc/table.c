@@ -18,9 +18,7 @@
 #include "table.h"
 
 #include "check.h"
-#include "directory.h"
 #include "error.h"
-#include "registry.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,83 +26,38 @@
 
 #define TABLE_CELLS (1 + COMAP_STRIPES * (sizeof(struct comap_stripe_shm) / COMAP_CELL_BYTES))
 
-/* --- handles ------------------------------------------------------------------------------------------- */
+/* --- handles --- */
 
-struct making {
-	struct comap *region;
-	const char *name;
-	const struct comap_type *type;
-};
-
-static int make_table(void *context, struct comap__entry *entry, void **ret_handle)
-{
-	struct making *making = context;
-	struct comap *region = making->region;
-	struct comap_table *table = calloc(1, sizeof *table);
-	struct comap_ref cells;
-	const void *shm;
-	int code;
-
-	if (!table)
-		return comap__fail(COMAP_CAUSE_NO_MEMORY, "no memory for a handle");
-	code = comap__directory_open(region, making->name, COMAP_KIND_OBJECT_TABLE, making->type,
-	                             TABLE_CELLS, &cells, &table->type_bytes);
-	if (code) {
-		free(table);
-		return code;
-	}
-	shm = comap__at(region, cells, TABLE_CELLS * COMAP_CELL_BYTES, COMAP_CELL_BYTES);
-	table->shm = comap__is_guest(region) ? (void *)(uintptr_t)shm : comap__writable(region, shm);
-	table->stripes = (void *)((char *)table->shm + COMAP_CELL_BYTES);
-	table->region = region;
-	table->entry = entry;
-	table->seed = region->identity->hash_seed[0];
-	table->heap_begin = region->identity->heap_offset_bytes;
-	comap_u64_store_relaxed(&table->heap_end, table->heap_begin); /* relaxed: nobody else has it yet */
-	comap__registry_ref(region->entry);
-	*ret_handle = table;
-	return 0;
-}
-
-static void unmake_table(void *handle)
+static void init_table(void *handle)
 {
 	struct comap_table *table = handle;
-	struct comap__entry *region_entry = table->region->entry;
+	const struct comap_identity_shm *identity = table->object.region->identity;
 
-	free(table);
-	comap__registry_put(region_entry);
+	table->region = table->object.region;
+	table->shm = table->object.cells;
+	table->stripes = (void *)((char *)table->shm + COMAP_CELL_BYTES);
+	table->seed = identity->hash_seed[0];
+	table->heap_begin = identity->heap_offset_bytes;
+	/* relaxed: nobody else has it yet */
+	comap_u64_store_relaxed(&table->heap_end, table->heap_begin);
 }
+
+static const struct comap__object_class table_class = {
+	.kind = COMAP_KIND_OBJECT_TABLE,
+	.cell_count = TABLE_CELLS,
+	.handle_bytes = sizeof(struct comap_table),
+	.init = init_table,
+};
 
 struct comap_table *comap_table_open(struct comap *region, const char *name,
                                      const struct comap_type *type)
 {
-	struct making making = { region, name, type };
-	char key[COMAP_OBJECT_NAME_BYTES + 64];
-	struct comap__entry *entry;
-	struct comap_ref cells;
-	uint32_t type_bytes;
-	void *handle;
-	bool made;
-
-	if (!region || !name) {
-		comap__fail(COMAP_CAUSE_ARGUMENT, "the %s is NULL", region ? "name" : "region handle");
-		return NULL;
-	}
-	snprintf(key, sizeof key, "t%p/%.*s", (void *)region, (int)COMAP_OBJECT_NAME_BYTES, name);
-	if (comap__registry_get(key, NULL, make_table, unmake_table, &making, &made, &handle, &entry) != 0)
-		return NULL;
-	if (!made && type && comap__directory_open(region, name, COMAP_KIND_OBJECT_TABLE, type, TABLE_CELLS,
-	                                           &cells, &type_bytes) != 0) {
-		comap__registry_put(entry);
-		return NULL;
-	}
-	return handle;
+	return comap__object_open(&table_class, region, name, type);
 }
 
 void comap_table_close(struct comap_table *table)
 {
-	if (table)
-		comap__registry_put(table->entry);
+	comap__object_close(table);
 }
 
 int comap_table_set_default_ttl(struct comap_table *table, uint64_t ttl_ns)

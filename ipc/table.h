@@ -15,6 +15,7 @@
 #include <comap/table.h>
 
 #include "heap.h"
+#include "object.h"
 #include "region.h"
 
 #define COMAP_TABLE_FIRST_BUCKETS 4u
@@ -22,14 +23,13 @@
 #define COMAP_TABLE_LOCK_MS 2000
 
 struct comap_table {
-	struct comap *region;
+	struct comap__object object;
+	struct comap *region;                /* the object's, nearer at hand */
 	struct comap_table_shm *shm;         /* guests: read-only, this and the next */
 	struct comap_stripe_shm *stripes;
-	struct comap__entry *entry;
 	uint64_t seed;
 	uint64_t heap_begin;                 /* offsets; refs between them have space */
 	struct comap_u64 heap_end;           /* as last seen: the heap only grows */
-	uint32_t type_bytes;
 };
 
 /* An entry taken apart. */

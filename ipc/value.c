@@ -16,20 +16,18 @@
 #include <comap/value.h>
 
 #include "check.h"
-#include "directory.h"
 #include "error.h"
 #include "fault.h"
 #include "futex.h"
 #include "heap.h"
+#include "object.h"
 #include "rcu.h"
-#include "registry.h"
 #include "seat.h"
 #include "thread.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -37,11 +35,8 @@
 #define TAKE_OVER_MS 2000
 
 struct comap_value {
-	struct comap *region;
+	struct comap__object object;
 	struct comap_value_shm *shm;
-	struct comap_ref cell;
-	uint32_t type_bytes;
-	struct comap__entry *entry;
 
 	pthread_mutex_t building;     /* held from reserve to publish or abort */
 	struct comap_ref block;       /* the version that is being built; 0: none */
@@ -50,92 +45,45 @@ struct comap_value {
 
 /* --- handles --- */
 
-struct making {
-	struct comap *region;
-	const char *name;
-	const struct comap_type *type;
-};
-
-static int make_value(void *context, struct comap__entry *entry, void **ret_handle)
+static void init_value(void *handle)
 {
-	struct making *making = context;
-	struct comap *region = making->region;
-	struct comap_value *value = calloc(1, sizeof *value);
+	struct comap_value *value = handle;
 	pthread_mutexattr_t attributes;
-	const void *shm;
-	int code;
 
-	if (!value)
-		return comap__fail(COMAP_CAUSE_NO_MEMORY, "no memory for a handle");
-	code = comap__directory_open(region, making->name, COMAP_KIND_OBJECT_VALUE, making->type, 1,
-	                             &value->cell, &value->type_bytes);
-	if (code) {
-		free(value);
-		return code;
-	}
-	shm = comap__at(region, value->cell, sizeof *value->shm, COMAP_CELL_BYTES);
-	value->shm = comap__is_guest(region) ? (void *)(uintptr_t)shm : comap__writable(region, shm);
-	value->region = region;
-	value->entry = entry;
+	value->shm = value->object.cells;
 	pthread_mutexattr_init(&attributes);
 	pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ERRORCHECK);
 	pthread_mutex_init(&value->building, &attributes);
 	pthread_mutexattr_destroy(&attributes);
-	comap__registry_ref(region->entry);
-	*ret_handle = value;
-	return 0;
 }
 
-static void unmake_value(void *handle)
+static void fini_value(void *handle)
 {
-	struct comap_value *value = handle;
-	struct comap__entry *region_entry = value->region->entry;
-
-	pthread_mutex_destroy(&value->building);
-	free(value);
-	comap__registry_put(region_entry);
+	pthread_mutex_destroy(&((struct comap_value *)handle)->building);
 }
+
+static const struct comap__object_class value_class = {
+	.kind = COMAP_KIND_OBJECT_VALUE,
+	.cell_count = 1,
+	.handle_bytes = sizeof(struct comap_value),
+	.init = init_value,
+	.fini = fini_value,
+};
 
 struct comap_value *comap_value_open(struct comap *region, const char *name,
                                      const struct comap_type *type)
 {
-	struct making making = { region, name, type };
-	char key[COMAP_OBJECT_NAME_BYTES + 64];
-	struct comap__entry *entry;
-	struct comap_ref cell;
-	uint32_t type_bytes;
-	void *handle;
-	bool made;
-	int code;
-
-	if (!region || !name) {
-		comap__fail(COMAP_CAUSE_ARGUMENT, "the %s is NULL", region ? "name" : "region handle");
-		return NULL;
-	}
-	snprintf(key, sizeof key, "v%p/%.*s", (void *)region, (int)COMAP_OBJECT_NAME_BYTES, name);
-	do
-		code = comap__registry_get(key, NULL, make_value, unmake_value, &making, &made, &handle, &entry);
-	/* Waited for out here: whoever makes a handle holds up the process's other opens. */
-	while (code == -ENOENT && comap__directory_await(region, name) == 0);
-	if (code)
-		return NULL;
-	if (!made && type && comap__directory_open(region, name, COMAP_KIND_OBJECT_VALUE, type, 1, &cell,
-	                                           &type_bytes) != 0) {
-		comap__registry_put(entry);
-		return NULL;
-	}
-	return handle;
+	return comap__object_open(&value_class, region, name, type);
 }
 
 void comap_value_close(struct comap_value *value)
 {
-	if (value)
-		comap__registry_put(value->entry);
+	comap__object_close(value);
 }
 
 static int check_handle(struct comap_value *value)
 {
-	return value ? comap__attached(value->region)
+	return value ? comap__attached(value->object.region)
 	             : comap__fail(COMAP_CAUSE_ARGUMENT, "the value handle is NULL");
 }
 
@@ -150,9 +98,9 @@ static const struct comap_value_head_shm *current_head(struct comap_value *value
 
 	if (ref.offset_bytes == 0)
 		return NULL;
-	head = comap__at(value->region, ref, sizeof *head, COMAP_BLOCK_ALIGN_BYTES);
+	head = comap__at(value->object.region, ref, sizeof *head, COMAP_BLOCK_ALIGN_BYTES);
 	/* relaxed: immutable while published; a guest validates afterwards */
-	if (!head || !comap__at(value->region, (struct comap_ref){ ref.offset_bytes + sizeof *head },
+	if (!head || !comap__at(value->object.region, (struct comap_ref){ ref.offset_bytes + sizeof *head },
 	                        comap_u64_load_relaxed(&head->size_bytes), COMAP_BLOCK_ALIGN_BYTES))
 		return NULL;
 	return head;
@@ -172,7 +120,7 @@ struct comap_view comap_value_view(struct comap_value *value)
 {
 	const struct comap_value_head_shm *head;
 
-	if (COMAP_UNLIKELY(!value || !comap__in_section(value->region))) {
+	if (COMAP_UNLIKELY(!value || !comap__in_section(value->object.region))) {
 		if (check_handle(value) == 0)
 			comap__fail(COMAP_CAUSE_ARGUMENT, "a view is taken inside a read section: COMAP_READ");
 		return (struct comap_view){ 0 };
@@ -216,7 +164,7 @@ static int deliver(const struct comap_value_head_shm *head, void *buffer, size_t
 static int guest_get(struct comap_value *value, void *buffer, size_t capacity_bytes,
                      struct comap_view *ret_view, uint64_t *ret_published_ns)
 {
-	const struct comap_control_shm *control = value->region->control;
+	const struct comap_control_shm *control = value->object.region->control;
 	const struct comap_value_head_shm *head;
 	struct comap_view view;
 	uint64_t epoch, published_ns;
@@ -250,7 +198,7 @@ static int seated_get(struct comap_value *value, void *buffer, size_t capacity_b
                       struct comap_view *ret_view, uint64_t *ret_published_ns)
 {
 	const struct comap_value_head_shm *head;
-	int code = comap_read_begin(value->region);
+	int code = comap_read_begin(value->object.region);
 
 	if (code)
 		return code;
@@ -258,7 +206,7 @@ static int seated_get(struct comap_value *value, void *buffer, size_t capacity_b
 	code = head ? deliver(head, buffer, capacity_bytes, ret_view) : -ENODATA;
 	if (head)
 		*ret_published_ns = comap_u64_load_relaxed(&head->published_ns); /* relaxed: immutable */
-	comap_read_end(value->region);
+	comap_read_end(value->object.region);
 	return code;
 }
 
@@ -267,7 +215,7 @@ static int get(struct comap_value *value, void *buffer, size_t capacity_bytes,
 {
 	if (!value)
 		return check_handle(value);
-	return comap__is_guest(value->region)
+	return comap__is_guest(value->object.region)
 		? guest_get(value, buffer, capacity_bytes, ret_view, ret_published_ns)
 		: seated_get(value, buffer, capacity_bytes, ret_view, ret_published_ns);
 }
@@ -339,21 +287,21 @@ int comap_value_wait(struct comap_value *value, uint64_t seen, uint64_t deadline
 {
 	uint64_t step_ns = 0;
 	uint32_t flag;
-	bool guest = value && comap__is_guest(value->region);
+	bool guest = value && comap__is_guest(value->object.region);
 	int code = guest ? 0 : check_handle(value);
 
 	if (code)
 		return code;
-	if (!guest && comap__in_section(value->region))
+	if (!guest && comap__in_section(value->object.region))
 		return comap__fail(COMAP_CAUSE_DEADLOCK, "waiting inside a read section would hold back the "
 		                   "memory that the publisher needs");
 	for (;;) {
 		if (comap_value_version(value) > seen)
 			return 0;
 		/* relaxed: a flag of its own; seen within the next sleep */
-		if (comap_u64_load_relaxed(&value->region->control->superseded))
+		if (comap_u64_load_relaxed(&value->object.region->control->superseded))
 			return comap__fail(COMAP_CAUSE_SUPERSEDED, "%s was unlinked: open it again for the one "
-			                   "that has its name now", value->region->path);
+			                   "that has its name now", value->object.region->path);
 		if (comap_now_ns() >= deadline_ns)
 			return comap__fail(COMAP_CAUSE_TIMEOUT, "no version newer than %llu came in time",
 			                   (unsigned long long)seen);
@@ -406,16 +354,16 @@ int comap_value_claim(struct comap_value *value)
 	if (code)
 		return code;
 	role = &value->shm->publisher;
-	me = value->region->attachment->seat_token;
+	me = value->object.region->attachment->seat_token;
 	for (;;) {
 		/* [edge value.role] acq: what the publisher before has done is seen */
 		holder = comap_u64_load_acquire(role);
 		if (holder == me)
 			return 0;
 		if (holder != 0) {
-			if (!comap__seat_is_dead(value->region, holder))
-				return fail_role(value->region, holder);
-			code = settle_predecessor(value->region, holder);
+			if (!comap__seat_is_dead(value->object.region, holder))
+				return fail_role(value->object.region, holder);
+			code = settle_predecessor(value->object.region, holder);
 			if (code)
 				return code;
 		}
@@ -435,7 +383,7 @@ int comap_value_release(struct comap_value *value)
 	if (value->block.offset_bytes)
 		return comap__fail(COMAP_CAUSE_DEADLOCK, "a version is being built: publish or abort it first");
 	/* [edge value.role] rel: everything published before the next one begins */
-	comap_u64_cas_acq_rel(&value->shm->publisher, value->region->attachment->seat_token, 0);
+	comap_u64_cas_acq_rel(&value->shm->publisher, value->object.region->attachment->seat_token, 0);
 	return 0;
 }
 
@@ -460,16 +408,16 @@ int comap_value_reserve(struct comap_value *value, size_t size_bytes, void **ret
 
 	if (code)
 		return code;
-	if (size_bytes < value->type_bytes || size_bytes > value->region->identity->heap_max_bytes)
+	if (size_bytes < value->object.type_bytes || size_bytes > value->object.region->identity->heap_max_bytes)
 		return comap__fail_errno(EMSGSIZE, "%zu bytes: the type has %u, the region at most %llu",
-		                         size_bytes, value->type_bytes,
-		                         (unsigned long long)value->region->identity->heap_max_bytes);
+		                         size_bytes, value->object.type_bytes,
+		                         (unsigned long long)value->object.region->identity->heap_max_bytes);
 	if (pthread_mutex_lock(&value->building) == EDEADLK)
 		return comap__fail(COMAP_CAUSE_DEADLOCK, "the thread is building a version already");
-	row = comap__thread_row(value->region);
+	row = comap__thread_row(value->object.region);
 	code = row ? comap_value_claim(value) : -comap_last_error()->code;
 	if (!code)
-		code = comap__block_alloc(value->region, row, sizeof *value->head + size_bytes, &value->block,
+		code = comap__block_alloc(value->object.region, row, sizeof *value->head + size_bytes, &value->block,
 		                          &block);
 	if (code) {
 		value->block.offset_bytes = 0;
@@ -510,7 +458,7 @@ int comap_value_abort(struct comap_value *value)
 
 	if (code)
 		return code;
-	comap__block_abandon(value->region, comap__thread_row(value->region), value->block);
+	comap__block_abandon(value->object.region, comap__thread_row(value->object.region), value->block);
 	finish_building(value);
 	return 0;
 }
@@ -526,7 +474,7 @@ int comap_value_publish(struct comap_value *value)
 
 	if (code)
 		return code;
-	region = value->region;
+	region = value->object.region;
 	row = comap__thread_row(region);
 	code = row ? comap__retire_reserve(region, row) : -comap_last_error()->code;
 	if (code) {
@@ -541,7 +489,7 @@ int comap_value_publish(struct comap_value *value)
 	                        (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec);
 	comap_u64_store_relaxed(&value->head->version,
 	                        (old_head ? comap_u64_load_relaxed(&old_head->version) : 0) + 1);
-	comap__intent_begin(region, row, value->cell, old, value->block);
+	comap__intent_begin(region, row, value->object.cells_ref, old, value->block);
 	/* [edge value.publish] rel: the whole version before the ref. The commit point. */
 	comap_u64_store_release(&value->shm->current, value->block.offset_bytes);
 	COMAP_FAULT("publish.committed");

@@ -30,7 +30,7 @@ LAYERS = {  # the private headers of ipc, by floor; a header is included from it
     0: {"layout.h", "fault.h"},
     1: {"region.h", "create.h", "identity.h", "name.h", "futex.h"},
     2: {"seat.h", "thread.h", "rcu.h", "heap.h", "heap_page.h", "mutex.h", "host.h", "check.h",
-        "registry.h"},
+        "registry.h", "object.h"},
     3: {"directory.h"},
 }
 SERVICES = {"value", "table", "topic", "queue", "lock"}
