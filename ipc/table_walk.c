@@ -238,7 +238,7 @@ struct comap_table_walk *comap_table_walk_begin(struct comap_table *table)
 		return NULL;
 	}
 	walk->table = table;
-	comap__registry_ref(table->entry);
+	comap__registry_ref(table->object.entry);
 	return walk;
 }
 
@@ -270,7 +270,7 @@ void comap_table_walk_end(struct comap_table_walk *walk)
 {
 	if (!walk)
 		return;
-	comap__registry_put(walk->table->entry);
+	comap__registry_put(walk->table->object.entry);
 	free(walk->buffer);
 	free(walk);
 }
