@@ -48,5 +48,22 @@ static inline void comap_value_put_or_die(struct comap_value *value, const void 
 		comap_die("put");
 }
 
+static inline struct comap_table *comap_table_open_or_die(struct comap *region, const char *name,
+                                                          const struct comap_type *type)
+{
+	struct comap_table *table = comap_table_open(region, name, type);
+
+	if (!table)
+		comap_die(name ? name : "(null)");
+	return table;
+}
+
+static inline void comap_table_put_or_die(struct comap_table *table, const void *key, size_t key_bytes,
+                                          const void *value, size_t value_bytes)
+{
+	if (comap_table_put(table, key, key_bytes, value, value_bytes) != 0)
+		comap_die("put");
+}
+
 COMAP_END_DECLS
 #endif
