@@ -21,7 +21,8 @@
 #define KIB UINT64_C(1024)
 #define MIB (1024 * KIB)
 
-#define WHOLE_MAX_BYTES (64 * KIB)  /* below, the map's own calls cost more than the copy */
+#define WHOLE_MAX_BYTES (256 * KIB) /* below, making and unmaking a map costs more than the copy */
+#define GLANCE_MAX_BYTES (8 * MIB)  /* below, looking at the cache costs more than it can save */
 #define STREAM_WARM_BYTES (256 * KIB)
 #define STREAM_COLD_BYTES MIB
 #define SAMPLE_COUNT 32u
@@ -205,6 +206,10 @@ int comap_choose(int fd, const struct comap_use *given, struct comap_choice *ret
 		else if (choice.size_bytes <= WHOLE_MAX_BYTES && use.process_count <= 1)
 			decide(&choice, COMAP_METHOD_WHOLE, 0,
 			       "small: one read costs less than making and unmaking a map");
+		else if (choice.size_bytes <= GLANCE_MAX_BYTES && !use.random && use.pass_count <= 1)
+			decide(&choice, COMAP_METHOD_STREAM, 0,
+			       "one pass over a few MiB: to find out whether a map is quicker costs more "
+			       "than it saves");
 		else {
 			look_at_cache(fd, &status, &choice);
 			if (use.random)

@@ -619,6 +619,9 @@ static void choices(void **state)
 	assert_int_equal(choose("/proc/self/maps", (struct comap_use){ 0 }).method, COMAP_METHOD_STREAM);
 	assert_int_equal(choose(large, (struct comap_use){ .follows = 1 }).method, COMAP_METHOD_STREAM);
 	assert_int_equal(choose(large, (struct comap_use){ .pass_count = 10 }).method, COMAP_METHOD_MAP);
+	choice = choose(files_make(PROC_DISK, "middle", 4 << 20), (struct comap_use){ 0 });
+	assert_int_equal(choice.method, COMAP_METHOD_STREAM);
+	assert_int_equal(choice.resident_percent, -1); /* it was not worth a look */
 	choice = choose(large, (struct comap_use){ .random = 1 });
 	assert_int_equal(choice.method, COMAP_METHOD_MAP);
 	assert_int_equal(choice.resident_percent, 100);
