@@ -395,12 +395,12 @@ static void test_threads_keep_a_private_index(void **state)
  * leave the section it is in, not all of them to be outside at one moment. */
 static void test_busy_readers_do_not_keep_old_versions(void **state)
 {
-	enum { READERS = 6, VERSIONS = 48, KEPT_MAX = 16 };
+	enum { READERS = 6, VERSIONS = 48, KEPT_MAX = 12 };
 	static char text[64 * 1024];
 	struct member producer, readers[READERS];
 	struct comap_info info;
 	struct comap_view view = { 0 };
-	uint64_t version;
+	uint64_t version, waiting;
 
 	(void)state;
 	make_table(text, 2500);
@@ -408,19 +408,22 @@ static void test_busy_readers_do_not_keep_old_versions(void **state)
 	start(&producer, "producer", path_of("source.csv"), NULL);
 	look();
 	version = await_newer(0);
+	assert_int_equal(comap_value_get(value, NULL, 0, &view), -ENOBUFS);
 	for (unsigned i = 0; i < READERS; i++)
 		start(&readers[i], "consumer", "--rate", "0", "--report", "0", NULL);
 	await_log("consumer", "looking up");
-	while (version < VERSIONS) {
+	/* On a busy machine a reader may lie still inside a section for a while: few wait at some time
+	 * after the first VERSIONS, not at each. */
+	do {
 		usleep(10000);
 		assert_int_equal(member_signal(&producer, SIGHUP), 0);
 		version = await_newer(version);
-	}
-	assert_int_equal(comap_info(region, &info), 0);
-	print_message("%llu KiB wait after %d versions\n",
-	              (unsigned long long)info.retired_bytes / 1024, VERSIONS);
-	assert_int_equal(comap_value_get(value, NULL, 0, &view), -ENOBUFS);
-	assert_true(info.retired_bytes < KEPT_MAX * view.size_bytes);
+		assert_int_equal(comap_info(region, &info), 0);
+		waiting = info.retired_bytes / view.size_bytes;
+	} while (version < VERSIONS || (waiting > KEPT_MAX && version < 10 * VERSIONS));
+	print_message("%llu versions wait after %llu\n", (unsigned long long)waiting,
+	              (unsigned long long)version);
+	assert_true(waiting <= KEPT_MAX);
 	for (unsigned i = 0; i < READERS; i++)
 		assert_int_equal(end(&readers[i]), EXIT_OK);
 	assert_int_equal(end(&producer), EXIT_OK);
