@@ -43,7 +43,7 @@ static struct mount *new_mount(const char *name, const char *kind)
 
 	MUST(mount_count <= 16);
 	snprintf(m->path, sizeof m->path, "%s/%s", base, name);
-	snprintf(m->kind, sizeof m->kind, "%s", kind);
+	snprintf(m->kind, sizeof m->kind, "%.*s", (int)strcspn(kind, " "), kind);
 	MUST(mkdir(m->path, 0700) == 0);
 	return m;
 }

@@ -15,7 +15,8 @@ const char *mounts_begin(void);
 const char *mounts_tmpfs(const char *name, uint64_t size_bytes);
 
 /* A file system in a sparse file `<folder>/<name>.img`, mounted through a loop device. NULL where this
- * machine cannot (no mkfs, no loop device); *ret_reason says why. `kind`: "ext4" or "xfs". */
+ * machine cannot (no mkfs, no loop device); *ret_reason says why. `kind`: "ext4" or "xfs",
+ * options of mkfs behind a space. */
 const char *mounts_image(const char *kind, const char *folder, const char *name, uint64_t size_bytes,
                          const char **ret_reason);
 
