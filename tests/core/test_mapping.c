@@ -52,9 +52,11 @@ static void file_is_read(void **state)
 static void file_is_written(void **state)
 {
 	const char *path = files_make(PROC_DISK, "write", 4096);
-	struct comap_map *map = open_map(path, WRITE());
+	struct comap_map *map = open_map(path, WRITE()), *reader = open_map(path, NULL);
 
 	memcpy(comap_map_data_mutable(map), "written", 7);
+	assert_memory_equal(comap_map_data(reader), "written", 7); /* at once, read-only or not */
+	comap_map_close(reader);
 	assert_true(files_equal(path, 0, "written", 7));
 	comap_map_close(map);
 	assert_true(files_equal(path, 0, "written", 7));
