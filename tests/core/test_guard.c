@@ -314,6 +314,27 @@ static void grown_mappings_are_guarded(void **state)
 	comap_map_close(free_map);
 }
 
+/* Replaced pages are pieces of another kind: the kernel does not stretch them. */
+static void repair_comes_before_growth(void **state)
+{
+	const char *path = files_make(PROC_DISK, "pieces", BYTES);
+	struct comap_map *map = open_map(path, WRITE());
+
+	files_resize(path, 4096);
+	assert_int_equal(byte_at(map, 9000), 0);
+	files_write(path, 0, BYTES);
+	assert_true(comap_map_resize(map, 4 * BYTES, COMAP_RESIZE_MAY_MOVE) < 0);
+	assert_int_equal(comap_map_size_bytes(map), BYTES);
+	assert_int_equal(comap_map_status(map), -ESTALE);
+	assert_int_equal(comap_map_repair(map), 0);
+	assert_int_equal(comap_map_resize(map, 4 * BYTES, COMAP_RESIZE_MAY_MOVE), 0);
+	assert_int_equal(files_first_wrong(comap_map_data(map), 0, BYTES), BYTES);
+	files_resize(path, 4096);
+	assert_int_equal(byte_at(map, 3 * BYTES), 0); /* guarded where it is now */
+	assert_int_equal(comap_map_status(map), -ESTALE);
+	comap_map_close(map);
+}
+
 static int touch_unguarded(void *path)
 {
 	struct comap_map *map = open_map(path, COMAP_MAP_OPTIONS(.flags = COMAP_MAP_UNGUARDED));
@@ -574,6 +595,7 @@ static const struct CMUnitTest tests[] = {
 	PROC_TEST(threads_fault_together),
 	PROC_TEST(children_are_guarded),
 	PROC_TEST(grown_mappings_are_guarded),
+	PROC_TEST(repair_comes_before_growth),
 };
 
 int main(void)

@@ -237,7 +237,7 @@ enum comap_resize_flags {
  * MAP_WRITE mapping grows the file as needed, space first: -ENOSPC and -EFBIG leave everything as it
  * was. A MAP_READ mapping grows as far as the file does: -ERANGE. Shrinking unmaps; the file keeps
  * its size. -ENOMEM (NO_MEMORY) where the neighbours are in the way and moving was not allowed, or the
- * maximum is reached. */
+ * maximum is reached. -EFAULT (SYSTEM) where the guard replaced pages: repair first. */
 COMAP_API COMAP_MUST_CHECK int comap_map_resize(struct comap_map *map, uint64_t size_bytes,
                                                 unsigned flags);
 
