@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The storm: publishers, readers and guests of one value, killed and stopped at random moments.
+/* The storm: publishers, readers and guests of one value, and makers who come, make or take one of
+ * many values, publish a little and go, all of them killed and stopped at random moments.
  *
  *     test_storm [SECONDS]      3 by default; `./run long storm SECONDS`
  *
@@ -18,13 +19,14 @@
 #include <unistd.h>
 
 enum { STOP };
-enum { PUBLISHED, READS, COPIES, GIVEN_UP, TAKEOVERS, NEWEST, COUNTED };
-enum { PUBLISHERS = 2, READERS = 4, GUESTS = 2, PLAYERS = PUBLISHERS + READERS + GUESTS };
-enum { WORDS = 2000 };
+enum { PUBLISHED, READS, COPIES, GIVEN_UP, TAKEOVERS, NEWEST, MADE, COUNTED };
+enum { PUBLISHERS = 2, READERS = 4, GUESTS = 2, MAKERS = 2,
+       PLAYERS = PUBLISHERS + READERS + GUESTS + MAKERS };
+enum { WORDS = 2000, LARGE_WORDS = 40000, MADE_VALUES = 24 };
 
 static double seconds = 3;
 static const char *path;
-static uint64_t blob[WORDS];
+static uint64_t blob[LARGE_WORDS];
 
 static bool over(void)
 {
@@ -61,10 +63,16 @@ static struct comap_value *storm_value(struct comap *region)
 	return value;
 }
 
+/* Now and then a run of pages. */
+static size_t random_size_bytes(void)
+{
+	return 8 * (1 + proc_random_below(proc_random_below(100) ? WORDS : LARGE_WORDS));
+}
+
 /* Builds in place or puts; the number is the version. */
 static void publish_next(struct comap_value *value)
 {
-	size_t size_bytes = 8 * (1 + proc_random_below(WORDS));
+	size_t size_bytes = random_size_bytes();
 	uint64_t number = comap_value_version(value) + 1;
 	void *data;
 
@@ -170,6 +178,50 @@ static int guest(void *arg)
 	return 0;
 }
 
+/* What was there is whole, and what follows is its successor. */
+static void succeed(struct comap *region, struct comap_value *value)
+{
+	uint64_t number = 0;
+	size_t size_bytes = random_size_bytes();
+
+	COMAP_READ(region) {
+		struct comap_view view = comap_value_view(value);
+
+		if (!view.data)
+			break;
+		PROC_REQUIRE(blob_whole(view.data, view.size_bytes));
+		PROC_REQUIRE(view.version == blob_number(view.data));
+		number = view.version;
+	}
+	blob_fill(blob, size_bytes, number + 1);
+	PROC_REQUIRE_OK(comap_value_put(value, blob, size_bytes));
+}
+
+static int maker(void *arg)
+{
+	while (!over()) {
+		struct comap *region = storm_open(COMAP_CREATE);
+		struct comap_value *value;
+		char name[16];
+		int code;
+
+		snprintf(name, sizeof name, "m%u", (unsigned)proc_random_below(MADE_VALUES));
+		value = comap_value_open(region, name, NULL);
+		if (!value)
+			proc_fail(__FILE__, __LINE__, "%s: %s", name, comap_error_text());
+		code = comap_value_claim(value);
+		PROC_REQUIRE(code == 0 || code == -EBUSY);
+		for (unsigned i = 0; code == 0 && i < 3; i++)
+			succeed(region, value);
+		if (code == 0 && proc_random() & 1)
+			PROC_REQUIRE_OK(comap_value_release(value));
+		comap_value_close(value);
+		PROC_REQUIRE_OK(comap_close(region));
+		count(MADE);
+	}
+	return 0;
+}
+
 static struct proc *players[PLAYERS];
 static uint64_t wake_ns[PLAYERS]; /* of a stopped one: when it goes on */
 
@@ -177,7 +229,8 @@ static void enter(unsigned number)
 {
 	players[number] = number < PUBLISHERS ? proc_spawn("publisher", publisher, NULL)
 		: number < PUBLISHERS + READERS ? proc_spawn("reader", reader, NULL)
-		: proc_spawn("guest", guest, NULL);
+		: number < PUBLISHERS + READERS + GUESTS ? proc_spawn("guest", guest, NULL)
+		: proc_spawn("maker", maker, NULL);
 	wake_ns[number] = 0;
 }
 
@@ -261,11 +314,12 @@ static void storm(enum proc_place place)
 	}
 	proc_assert_ok(proc_spawn("successor", successor, NULL));
 	print_message("%s: %u kills, %u stops, %llu takeovers; %llu versions, %llu views, %llu copies by "
-	              "guests (%llu given up), 0 torn\n", proc_place_name(place), kills, stops,
-	              counted(TAKEOVERS), counted(PUBLISHED), counted(READS), counted(COPIES),
-	              counted(GIVEN_UP));
+	              "guests (%llu given up), %llu visits of makers, 0 torn\n", proc_place_name(place),
+	              kills, stops, counted(TAKEOVERS), counted(PUBLISHED), counted(READS),
+	              counted(COPIES), counted(GIVEN_UP), counted(MADE));
 	assert_true(kills > 5 && stops > 0);
 	assert_true(counted(PUBLISHED) > 100 && counted(READS) > 100 && counted(COPIES) > 10);
+	assert_true(counted(MADE) > 10);
 }
 
 static void test_storm_in_memory(void **state)

@@ -276,6 +276,65 @@ static void test_fork_storm(void **state)
 	require_survivor(comap_u64_load_acquire(proc_counter(0)));
 }
 
+static struct comap_u32 stop_threads;
+
+static void *reads_once(void *arg)
+{
+	COMAP_READ(region) {
+		(void)comap_value_view(value);
+	}
+	return NULL;
+}
+
+/* Threads come and go all the time: the process's own locks are taken and given back. */
+static void *makes_threads(void *arg)
+{
+	pthread_t thread;
+
+	while (!comap_u32_load_relaxed(&stop_threads)) /* relaxed: seen sooner or later */
+		if (pthread_create(&thread, NULL, reads_once, NULL) == 0)
+			pthread_join(thread, NULL);
+	return NULL;
+}
+
+static void attached_grandchild(void)
+{
+	alarm(20); /* a lock that the fork found taken stays taken */
+	PROC_REQUIRE_OK(comap_attach(region));
+	(void)check_value_number(region, value);
+	leave();
+	_exit(0);
+}
+
+static int forks_among_threads(void *arg)
+{
+	pthread_t threads[2];
+
+	attach_with_value();
+	check_value_put(value, 1);
+	for (unsigned i = 0; i < 2; i++)
+		PROC_REQUIRE(pthread_create(&threads[i], NULL, makes_threads, NULL) == 0);
+	for (int i = 0; i < 100; i++) {
+		pid_t pid = fork();
+
+		if (pid == 0)
+			attached_grandchild();
+		wait_for_child(pid);
+	}
+	comap_u32_store_relaxed(&stop_threads, 1); /* relaxed: as above */
+	for (unsigned i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
+	leave();
+	return 0;
+}
+
+static void test_fork_among_threads(void **state)
+{
+	path = proc_path(PROC_SHM, "region");
+	proc_assert_ok(proc_spawn("forks", forks_among_threads, NULL));
+	require_survivor(1);
+}
+
 /* Forks in the middle of it, and is killed: the fork may hold a copy of the locked description for
  * an instant. Whatever happens, the seat is found dead. */
 static int fork_at_attach(void *arg)
@@ -498,6 +557,7 @@ int main(void)
 		PROC_TEST(test_a_child_closes_its_copy),
 		PROC_TEST(test_a_living_child_keeps_no_dead_parent_alive),
 		PROC_TEST(test_fork_storm),
+		PROC_TEST(test_fork_among_threads),
 		PROC_TEST(test_killed_between_forks),
 		PROC_TEST(test_exec_ends_the_attachment),
 		PROC_TEST(test_closed_descriptors),

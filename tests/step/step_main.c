@@ -34,7 +34,7 @@ static bool is_chosen(const char *name)
 
 static void require_outcomes(const struct step_case *c, const struct step_report *report)
 {
-	for (unsigned i = 0; c->outcomes[i] && !c->some_outcomes; i++)
+	for (unsigned i = 0; c->outcomes[i] && !c->some_outcomes && !report->passed_over; i++)
 		if (report->outcomes[i] == 0)
 			fail_msg("%s: '%s' was never found", c->name, c->outcomes[i]);
 }
@@ -47,6 +47,9 @@ static void run_case(const struct step_case *c, unsigned keep_max, struct step_o
 		c->name, proc_path(PROC_SHM, "region"), c->prepare, c->operate, c->survive, c->outcomes,
 		.keep_every = keep_max ? 1 : 0, .keep_max = keep_max,
 	};
+#ifdef __SANITIZE_ADDRESS__
+	operation->stride = 5; /* a survivor costs ten times as much there */
+#endif
 	remove(operation->path);
 	check_heap_max_bytes = c->heap_max_bytes ? c->heap_max_bytes : 512u << 10;
 	if (c->arrange) {

@@ -107,7 +107,24 @@ static int open_with_full_ring(const char *path)
 	return 0;
 }
 
+/* The negative control: a guest looks and repairs nothing. It has to find halves, or the survivors'
+ * checks see nothing. */
+static int looks_unrepaired(const char *path)
+{
+	struct comap *guest = check_open(path, COMAP_GUEST);
+	struct comap_check report;
+	int code = comap_check(guest, &report);
+
+	PROC_REQUIRE(code >= 0);
+	code = code > 0 || report.intents > 0 || report.private_bytes > 0;
+	PROC_REQUIRE_OK(comap_close(guest));
+	return code;
+}
+
+static const char *const sound_or_half[] = { "sound", "half-done", NULL };
+
 const struct step_case value_cases[] = {
+	{ "put, nobody repairs", NULL, open_value_1, put_2, looks_unrepaired, sound_or_half },
 	{ "first put", NULL, open_value, put_1, finds_0_or_1, old_or_new },
 	{ "put", NULL, open_value_1, put_2, finds_1_or_2, old_or_new },
 	{ "reserve and publish", NULL, open_value_1, build_and_publish, finds_1_or_2, old_or_new },
