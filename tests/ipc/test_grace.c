@@ -78,10 +78,8 @@ static int synchronizer(void *arg)
 	struct comap *region = check_open(path, 0);
 	uint64_t took_ns[KILLS];
 
-	for (unsigned i = 0; i < KILLS; i++) {
+	for (unsigned i = 0; i < KILLS; i++)
 		took_ns[i] = synchronize_after_kill(region, i);
-		proc_post(DONE);
-	}
 	qsort(took_ns, KILLS, sizeof *took_ns, compare);
 	printf("grace period after a reader's SIGKILL: p50 %.2f ms, max %.2f ms, %u kills\n",
 	       (double)took_ns[KILLS / 2] / 1e6, (double)took_ns[KILLS - 1] / 1e6, KILLS);
@@ -103,7 +101,6 @@ static void test_dead_reader_holds_nobody_back(void **state)
 		proc_await(IN_SECTION + 10, i + 1);
 		proc_signal(dying, SIGKILL); /* not waited for: the zombie is part of it */
 		proc_post(KILLED);
-		proc_await(DONE, i + 1); /* the next one would be waited for, too */
 		(void)proc_wait(dying);
 		proc_release(dying);
 		/* or the next reader's section may be older than this grace period, which waits for it */
