@@ -369,8 +369,9 @@ void proc_await(unsigned point, uint32_t count)
 	if (proc_await_ms(point, count, proc_limit_ms))
 		return;
 	for (unsigned i = 0; own_number < 0 && i < proc_count; i++)
-		if (shared->verdicts[i][0])
-			print_error("%s: %s\n", procs[i].name, shared->verdicts[i]);
+		if (procs[i].pid && wait_for(&procs[i], 0, 0) != PROC_TIMEOUT)
+			print_error("%s had ended with %d: %s\n", procs[i].name, procs[i].result,
+			            shared->verdicts[i]);
 	proc_fail(__FILE__, __LINE__, "point %u came to %u, not to %u", point, proc_point(point),
 	          count);
 }
