@@ -34,6 +34,25 @@
 #include <time.h>
 #include <unistd.h>
 
+/* Attaching after fork(), and making views writable, which attaching may do: rare, so one of each for
+ * all regions. Taken in this order, after the registry's lock and before the threads'. */
+static pthread_mutex_t joining = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t slow = PTHREAD_MUTEX_INITIALIZER;
+
+void comap__regions_before_fork(void)
+{
+	pthread_mutex_lock(&joining);
+	pthread_mutex_lock(&slow);
+	comap__threads_before_fork();
+}
+
+void comap__regions_after_fork(void)
+{
+	comap__threads_after_fork();
+	pthread_mutex_unlock(&slow);
+	pthread_mutex_unlock(&joining);
+}
+
 /* --- addresses --- */
 
 static bool inside(uint64_t offset, uint64_t size, uint64_t begin, uint64_t length)
@@ -153,7 +172,7 @@ int comap__heap_make_writable(struct comap *region)
 	/* [edge heap.writable] acq: seen set => the mapping is there */
 	if (COMAP_LIKELY(comap_u32_load_acquire(&region->heap_writable)))
 		return 0;
-	pthread_mutex_lock(&region->mapping);
+	pthread_mutex_lock(&slow);
 	if (!comap_u32_load_relaxed(&region->heap_writable)) { /* relaxed: under the lock */
 		code = comap__region_fd(region, &fd);
 		if (!code)
@@ -165,7 +184,7 @@ int comap__heap_make_writable(struct comap *region)
 		else
 			comap__fail_errno(code, "cannot map the heap of %s for writing", region->path);
 	}
-	pthread_mutex_unlock(&region->mapping);
+	pthread_mutex_unlock(&slow);
 	return code;
 }
 
@@ -281,8 +300,6 @@ static void destroy(struct comap *region)
 	comap__row_number_give(region->row);
 	if (is_our_file(region, region->fd))
 		close(region->fd);
-	pthread_mutex_destroy(&region->slow);
-	pthread_mutex_destroy(&region->mapping);
 	free(region->path);
 	free(region->seat_name);
 	free(region->allocation);
@@ -317,8 +334,6 @@ static struct comap *construct(const char *path, const struct comap_options *opt
 
 	if (!region)
 		return NULL;
-	pthread_mutex_init(&region->slow, NULL);
-	pthread_mutex_init(&region->mapping, NULL);
 	region->fd = -1;
 	region->flags = options->flags;
 	region->host_flavor = options->host_flavor;
@@ -429,7 +444,7 @@ int comap__region_join(struct comap *region, const struct rcu_flavor_struct *hos
 {
 	int code = 0;
 
-	pthread_mutex_lock(&region->slow);
+	pthread_mutex_lock(&joining);
 	if (host_flavor)
 		region->host_flavor = host_flavor;
 	if (!comap_u32_load_relaxed(&region->attachment->attached)) { /* relaxed: under the lock */
@@ -438,7 +453,7 @@ int comap__region_join(struct comap *region, const struct rcu_flavor_struct *hos
 	} else if (region->host_flavor && !region->host) {
 		code = comap__host_start(region, region->host_flavor);
 	}
-	pthread_mutex_unlock(&region->slow);
+	pthread_mutex_unlock(&joining);
 	return code;
 }
 

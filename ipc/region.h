@@ -54,8 +54,6 @@ struct comap {
 	char *seat_name;
 	struct comap__host *host;     /* host.c: NULL unless built on liburcu */
 	const struct rcu_flavor_struct *host_flavor;
-	pthread_mutex_t slow;         /* attach after fork, host */
-	pthread_mutex_t mapping;      /* growth of the writable view; taken under `slow` by who attaches */
 	struct comap_u32 closing;
 	struct comap_u64 drain_ticket; /* of the grace period that retired blocks wait for; 0: none */
 	struct comap__entry *entry;   /* registry.c: its place in the process's table */
@@ -69,6 +67,11 @@ void comap__region_close(struct comap *region);
 /* Attaches a process that has the handle without a seat (a forked child), and starts the helper of a
  * liburcu host where one is named and none runs. Nothing where all that is done. */
 int comap__region_join(struct comap *region, const struct rcu_flavor_struct *host_flavor);
+
+/* What the process's threads take turns in is at rest while it forks: the child gets no lock that a
+ * thread holds which it does not have. The registry's handlers call these. */
+void comap__regions_before_fork(void);
+void comap__regions_after_fork(void);
 
 /* The read-only address of [ref, ref + size), or NULL where that is not wholly inside committed
  * cells or heap or not aligned. Bytes from a file are never trusted to be references. */

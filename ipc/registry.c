@@ -12,6 +12,7 @@
 #include "registry.h"
 
 #include "error.h"
+#include "region.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -38,16 +39,19 @@ static pthread_mutex_t changes = PTHREAD_MUTEX_INITIALIZER;
 static void before_fork(void)
 {
 	pthread_mutex_lock(&changes);
+	comap__regions_before_fork();
 	urcu_bp_before_fork();
 }
 static void after_fork_parent(void)
 {
 	urcu_bp_after_fork_parent();
+	comap__regions_after_fork();
 	pthread_mutex_unlock(&changes);
 }
 static void after_fork_child(void)
 {
 	urcu_bp_after_fork_child();
+	comap__regions_after_fork();
 	pthread_mutex_unlock(&changes);
 }
 

@@ -40,6 +40,16 @@ static uint64_t rows_taken; /* bit i: row number i is an open region's */
 static pthread_key_t exit_key;
 static pthread_once_t exit_once = PTHREAD_ONCE_INIT;
 
+void comap__threads_before_fork(void)
+{
+	pthread_mutex_lock(&threads_lock);
+}
+
+void comap__threads_after_fork(void)
+{
+	pthread_mutex_unlock(&threads_lock);
+}
+
 /* --- records of the region --- */
 
 /* Space for the record and its ring, before they are touched. */

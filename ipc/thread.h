@@ -36,6 +36,10 @@ void comap__rows_release(struct comap *region);
 /* Waits until no thread of this process is inside a section of the region. */
 void comap__rows_wait_quiescent(struct comap *region);
 
+/* See comap__regions_before_fork(). */
+void comap__threads_before_fork(void);
+void comap__threads_after_fork(void);
+
 static inline uint64_t comap__record_token(const struct comap *region, uint32_t record)
 {
 	/* relaxed: the tenure changes only when its owner has gone, and then stale is as good */

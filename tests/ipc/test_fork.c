@@ -2,6 +2,7 @@
 /* fork, exec, descriptors that travel or are closed: whose seat is it, and who is alive? */
 #include "check.h"
 
+#include "fault.h"
 #include "region.h"
 #include "seat.h"
 
@@ -238,6 +239,58 @@ static void test_a_living_child_keeps_no_dead_parent_alive(void **state)
 	proc_await(READY, 1);
 }
 
+static int maker(void *arg)
+{
+	attach_with_value();
+	check_value_put(value, 1);
+	leave();
+	return 0;
+}
+
+/* The parent has only read. The child finds a dead seat when it attaches, and writes to repair it. */
+static int parent_that_only_reads(void *arg)
+{
+	pid_t pid;
+
+	region = check_open(path, 0);
+	proc_post(FORKED);
+	proc_await(READY, 1);
+	pid = fork();
+	if (pid == 0) {
+		alarm(20);
+		PROC_REQUIRE_OK(comap_attach(region));
+		PROC_REQUIRE_OK(comap_close(region));
+		_exit(0);
+	}
+	wait_for_child(pid);
+	PROC_REQUIRE_OK(comap_close(region));
+	return 0;
+}
+
+static int dies_publishing(void *arg)
+{
+	void *data;
+
+	attach_with_value();
+	PROC_REQUIRE_OK(comap_value_reserve(value, 100, &data));
+	kill(getpid(), SIGKILL);
+	return 1;
+}
+
+static void test_a_child_attaches_and_repairs(void **state)
+{
+	struct proc *parent;
+
+	path = proc_path(PROC_SHM, "region");
+	proc_assert_ok(proc_spawn("maker", maker, NULL));
+	parent = proc_spawn("parent", parent_that_only_reads, NULL);
+	proc_await(FORKED, 1);
+	assert_int_equal(proc_wait(proc_spawn("dies", dies_publishing, NULL)), -SIGKILL);
+	proc_post(READY);
+	proc_assert_ok(parent);
+	require_survivor(1);
+}
+
 enum { STORM_FORKS = 150 };
 
 static void *forks(void *arg)
@@ -333,6 +386,57 @@ static void test_fork_among_threads(void **state)
 	path = proc_path(PROC_SHM, "region");
 	proc_assert_ok(proc_spawn("forks", forks_among_threads, NULL));
 	require_survivor(1);
+}
+
+#ifdef COMAP_FAULTS
+/* Inside the end of a thread, which holds the lock over the process's threads: dawdles while the other
+ * thread forks. */
+static void dawdle(const char *name)
+{
+	if (strcmp(name, "reclaim.freed") != 0)
+		return;
+	comap__fault_hook = NULL;
+	proc_post(READY);
+	usleep(300000);
+}
+
+static void *retires_and_ends(void *arg)
+{
+	for (uint64_t number = 2; number <= 6; number++)
+		check_value_put(value, number);
+	PROC_REQUIRE_OK(comap_synchronize(region));
+	comap__fault_hook = dawdle;
+	return NULL;
+}
+
+static int forks_in_the_middle(void *arg)
+{
+	pthread_t thread;
+	pid_t pid;
+
+	attach_with_value();
+	check_value_put(value, 1);
+	PROC_REQUIRE(pthread_create(&thread, NULL, retires_and_ends, NULL) == 0);
+	proc_await(READY, 1);
+	pid = fork();
+	if (pid == 0)
+		attached_grandchild();
+	wait_for_child(pid);
+	pthread_join(thread, NULL);
+	leave();
+	return 0;
+}
+#endif
+
+static void test_fork_in_the_middle_of_a_threads_end(void **state)
+{
+#ifdef COMAP_FAULTS
+	path = proc_path(PROC_SHM, "region");
+	proc_assert_ok(proc_spawn("forks", forks_in_the_middle, NULL));
+	require_survivor(6);
+#else
+	skip();
+#endif
 }
 
 /* Forks in the middle of it, and is killed: the fork may hold a copy of the locked description for
@@ -556,8 +660,10 @@ int main(void)
 		PROC_TEST(test_a_child_attaches_after_a_death),
 		PROC_TEST(test_a_child_closes_its_copy),
 		PROC_TEST(test_a_living_child_keeps_no_dead_parent_alive),
+		PROC_TEST(test_a_child_attaches_and_repairs),
 		PROC_TEST(test_fork_storm),
 		PROC_TEST(test_fork_among_threads),
+		PROC_TEST(test_fork_in_the_middle_of_a_threads_end),
 		PROC_TEST(test_killed_between_forks),
 		PROC_TEST(test_exec_ends_the_attachment),
 		PROC_TEST(test_closed_descriptors),
