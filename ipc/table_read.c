@@ -18,6 +18,7 @@
 #include "table.h"
 
 #include "error.h"
+#include "fault.h"
 #include "rcu.h"
 
 #include <errno.h>
@@ -127,6 +128,7 @@ static bool search_chain(struct comap_table *table, const struct comap_bucket_sh
 {
 	uint64_t word, tags;
 
+	COMAP_FAULT("table.looked");
 	for (unsigned i = 0; i < COMAP_TABLE_CHAIN_MAX; i++) {
 		/* [edge table.slot] acq: seen the link => the bucket behind it is whole */
 		word = comap_u64_load_acquire(&bucket->slots[COMAP_BUCKET_SLOTS - 1]);
@@ -181,6 +183,7 @@ bool comap__table_find(struct comap_table *table, uint64_t hash, const void *key
 	/* [edge table.tags] acq: seen a tag gone => the shape, the moves or the link that took it away
 	 * are seen */
 	probe.tags = comap_u64_load_acquire(&probe.bucket->tags);
+	COMAP_FAULT("table.aimed");
 	return search(table, probe.bucket, probe.tags, probe.tag, key, key_bytes, parts) ||
 	       search_chain(table, probe.bucket, probe.tag, key, key_bytes, parts) ||
 	       find_again(table, &probe, key, key_bytes, parts);

@@ -11,6 +11,7 @@
 #include "table.h"
 
 #include "error.h"
+#include "fault.h"
 #include "rcu.h"
 #include "registry.h"
 
@@ -86,6 +87,8 @@ static bool collect(struct comap_table *table, const struct comap_stripe_shm *st
 	for (unsigned n = 0; bucket && n < COMAP_TABLE_CHAIN_MAX; n++) {
 		word = 0;
 		for (unsigned i = 0; i < COMAP_BUCKET_SLOTS; i++) {
+			if (i == COMAP_BUCKET_SLOTS - 1)
+				COMAP_FAULT("table.collecting");
 			word = comap_u64_load_acquire(&bucket->slots[i]); /* [edge table.slot] acq */
 			if (word && !(word & COMAP_REF_LINK) && !has_ref(chain, word))
 				chain->refs[chain->ref_count++] = word;
