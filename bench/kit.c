@@ -128,6 +128,8 @@ static double run(bench_loop *loop, void *context, uint64_t count)
 	return bench_span_ns(bench_ticks() - begin) / (double)count;
 }
 
+static double slice(struct bench_case *this);
+
 /* Finds the count that takes about a slice. */
 static void calibrate(struct bench_case *this)
 {
@@ -135,13 +137,16 @@ static void calibrate(struct bench_case *this)
 
 	if (this->count)
 		return;
+	if (this->only_helper) {
+		this->count = 8;
+		this->count *= (uint64_t)(SLICE_NS / 8 / slice(this)) + 1;
+		return;
+	}
 	run(this->loop, this->context, count);
 	while (run(this->loop, this->context, count) * (double)count < SLICE_NS / 4)
 		count *= 2;
 	this->count = count * 4;
 }
-
-static double slice(struct bench_case *this);
 
 void bench_interleave(struct bench_case *cases, unsigned case_count)
 {
@@ -323,17 +328,26 @@ void bench_helper_end(struct bench_helper *helper)
 		bench_need(pthread_join(helper->thread, NULL) == 0);
 }
 
+/* What the helper's last loop took, per time. */
+static double helper_ns(struct bench_helper *helper, uint64_t count)
+{
+	bench_helper_await(helper);
+	/* relaxed: acquired with DONE */
+	return bench_ticks_ns(comap_u64_load_relaxed(helper_word(helper, TICKS))) / (double)count;
+}
+
 static double slice(struct bench_case *this)
 {
 	double mine, its;
 
+	if (this->only_helper) {
+		bench_helper_order(this->only_helper, this->loop, this->context, this->count);
+		return helper_ns(this->only_helper, this->count);
+	}
 	if (!this->helper)
 		return run(this->loop, this->context, this->count);
 	bench_helper_order(this->helper, this->loop, this->helper_context, this->count);
 	mine = run(this->loop, this->context, this->count);
-	bench_helper_await(this->helper);
-	/* relaxed: acquired with DONE */
-	its = bench_ticks_ns(comap_u64_load_relaxed(helper_word(this->helper, TICKS))) /
-	      (double)this->count;
+	its = helper_ns(this->helper, this->count);
 	return (mine + its) / 2;
 }

@@ -95,6 +95,7 @@ struct bench_case {
 	void *context;
 	struct bench_helper *helper;    /* does the same at the same time, on the second CPU */
 	void *helper_context;
+	struct bench_helper *only_helper; /* does it alone */
 	uint64_t count;                 /* found by the kit: about SLICE_NS of work */
 };
 
