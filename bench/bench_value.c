@@ -20,7 +20,7 @@
 #define LOOKS 64u              /* per batch */
 #define WAKES 100u             /* per round and kind */
 
-enum { STOP, PUBLISH_NS = 1, SEEN = 2, BELL = 3, RUNG = 4, SAMPLES = 8 };
+enum { STOP, PUBLISHED = 1, SEEN = 2, BELL = 3, RUNG = 4, SAMPLES = 8 };
 
 static struct comap_u64 *word(unsigned index) { return bench_shared(index); }
 static double samples[READS_MAX];
@@ -40,6 +40,7 @@ static void publish_loop(void *context, uint64_t count)
 		way->publish(i + 1);
 		/* relaxed: the end of the loop is waited for */
 		comap_u64_store_relaxed(word(SAMPLES + (unsigned)i), bench_ticks() - begin);
+		comap_u64_store_release(word(PUBLISHED), 1); /* readers may begin */
 	}
 	comap_u64_store_release(word(STOP), 1); /* the samples before the word */
 }
@@ -68,11 +69,14 @@ static void read_while_published(struct reading *this, struct bench_helper *publ
 {
 	size_t count = 0, batches = 0;
 	static double looks[READS_MAX];
-	uint64_t begin, half = bench_clock_ns() + (uint64_t)(PUBLISHES / 2 * PERIOD_NS);
+	uint64_t begin, half;
 	double total = 0;
 
-	comap_u64_store_relaxed(word(STOP), 0); /* relaxed: before the order */
+	comap_u64_store_relaxed(word(STOP), 0); /* relaxed, both: before the order */
+	comap_u64_store_relaxed(word(PUBLISHED), 0);
 	bench_helper_order(publisher, publish_loop, (void *)(uintptr_t)this->way, PUBLISHES);
+	bench_await(word(PUBLISHED), 1);
+	half = bench_clock_ns() + (uint64_t)(PUBLISHES / 2 * PERIOD_NS);
 	while (bench_clock_ns() < half && count < READS_MAX) {
 		begin = bench_ticks();
 		this->way->full();

@@ -374,6 +374,9 @@ void comap__block_free(struct comap *region, uint64_t token, struct comap_ref re
 	/* [edge page.word] rel */
 	comap_u64_store_release(&desc->word, comap__page_word(COMAP_PAGE_CLAIMED, token));
 	release_run(region, place.page);
+	/* Lowest first: what is used again soon lies in few lines. */
+	if (comap__row(region)->cache && place.page < comap__row(region)->cache->run_hint)
+		comap__row(region)->cache->run_hint = place.page;
 }
 
 void comap__block_abandon(struct comap *region, struct comap__row *row, struct comap_ref ref)

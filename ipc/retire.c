@@ -21,7 +21,7 @@
 
 #include <errno.h>
 
-#define DRAIN_BYTES (512u << 10) /* so much waits before a thread looks for a grace period */
+#define DRAIN_BYTES (1536u << 10) /* so much waits before a thread looks for a grace period */
 #define PIN_PATIENCE_MS 20       /* so long a writer waits over the budget before it fails */
 
 static uint64_t retired_word(uint64_t stamp) { return stamp << 4 | COMAP_BLOCK_RETIRED; }
