@@ -18,6 +18,8 @@ packages=(
 	ripgrep                                       # bench: what ours is measured against
 	procps systemd                                # ps; systemd-analyze verify
 )
+# What only some commands need: tools/setup.sh bench
+[ "${1:-}" = bench ] && packages+=(liblmdb-dev)   # a peer of the benchmarks
 
 missing=()
 for package in "${packages[@]}"; do
