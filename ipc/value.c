@@ -39,22 +39,50 @@ struct comap_value {
 	struct comap_value_shm *shm;
 
 	pthread_mutex_t building;     /* held from reserve to publish or abort */
+	struct comap_u64 seat;        /* the process's seat token for which `building` is good */
+	struct comap_u64 builder;     /* token of the thread that holds it; 0: none */
 	struct comap_ref block;       /* the version that is being built; 0: none */
 	struct comap_value_head_shm *head;
 };
 
 /* --- handles --- */
 
-static void init_value(void *handle)
+static void init_building(struct comap_value *value)
 {
-	struct comap_value *value = handle;
 	pthread_mutexattr_t attributes;
 
-	value->shm = value->object.cells;
+	value->block.offset_bytes = 0;
+	comap_u64_store_relaxed(&value->builder, 0); /* relaxed: compared with one's own token only */
 	pthread_mutexattr_init(&attributes);
 	pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ERRORCHECK);
 	pthread_mutex_init(&value->building, &attributes);
 	pthread_mutexattr_destroy(&attributes);
+	/* [edge value.building] rel: the lock is made before it is said to be good */
+	comap_u64_store_release(&value->seat, value->object.region->attachment->seat_token);
+}
+
+/* In a forked child that is attached anew, what the parent was building stays the parent's, and the
+ * lock that one of its threads may hold is nobody's: it is made again, once. */
+static void renew_building(struct comap_value *value)
+{
+	static pthread_mutex_t renewal = PTHREAD_MUTEX_INITIALIZER;
+	uint64_t seat_token = value->object.region->attachment->seat_token;
+
+	/* [edge value.building] acq: seen this process's seat => the lock is this process's */
+	if (COMAP_LIKELY(comap_u64_load_acquire(&value->seat) == seat_token))
+		return;
+	pthread_mutex_lock(&renewal);
+	if (comap_u64_load_relaxed(&value->seat) != seat_token) /* relaxed: under the lock */
+		init_building(value);
+	pthread_mutex_unlock(&renewal);
+}
+
+static void init_value(void *handle)
+{
+	struct comap_value *value = handle;
+
+	value->shm = value->object.cells;
+	init_building(value);
 }
 
 static void fini_value(void *handle)
@@ -380,6 +408,7 @@ int comap_value_release(struct comap_value *value)
 
 	if (code)
 		return code;
+	renew_building(value);
 	if (value->block.offset_bytes)
 		return comap__fail(COMAP_CAUSE_DEADLOCK, "a version is being built: publish or abort it first");
 	/* [edge value.role] rel: everything published before the next one begins */
@@ -412,6 +441,7 @@ int comap_value_reserve(struct comap_value *value, size_t size_bytes, void **ret
 		return comap__fail_errno(EMSGSIZE, "%zu bytes: the type has %u, the region at most %llu",
 		                         size_bytes, value->object.type_bytes,
 		                         (unsigned long long)value->object.region->identity->heap_max_bytes);
+	renew_building(value);
 	if (pthread_mutex_lock(&value->building) == EDEADLK)
 		return comap__fail(COMAP_CAUSE_DEADLOCK, "the thread is building a version already");
 	row = comap__thread_row(value->object.region);
@@ -425,6 +455,7 @@ int comap_value_reserve(struct comap_value *value, size_t size_bytes, void **ret
 		return code;
 	}
 	value->head = block;
+	comap_u64_store_relaxed(&value->builder, row->token); /* relaxed: as in init_building() */
 	/* relaxed: published with `current` */
 	comap_u64_store_relaxed(&value->head->size_bytes, size_bytes);
 	*ret_data = value->head + 1;
@@ -434,21 +465,21 @@ int comap_value_reserve(struct comap_value *value, size_t size_bytes, void **ret
 static void finish_building(struct comap_value *value)
 {
 	value->block.offset_bytes = 0;
+	comap_u64_store_relaxed(&value->builder, 0); /* relaxed: as in init_building() */
 	pthread_mutex_unlock(&value->building);
 }
 
-/* Is the calling thread the one that has reserved? An error-checking mutex knows its owner. */
+/* Is the calling thread the one that has reserved? */
 static int check_building(struct comap_value *value)
 {
+	const struct comap__row *row;
 	int code = check_handle(value);
 
 	if (code)
 		return code;
-	if (pthread_mutex_trylock(&value->building) == 0) {
-		pthread_mutex_unlock(&value->building);
-		return comap__fail(COMAP_CAUSE_ARGUMENT, "nothing was reserved");
-	}
-	return value->block.offset_bytes ? 0
+	row = comap__row(value->object.region);
+	/* relaxed: only this thread stores this thread's token; a forked child has another one */
+	return row->mark && comap_u64_load_relaxed(&value->builder) == row->token ? 0
 		: comap__fail(COMAP_CAUSE_ARGUMENT, "nothing was reserved by this thread");
 }
 

@@ -2,6 +2,7 @@
 /* fork, exec, descriptors that travel or are closed: whose seat is it, and who is alive? */
 #include "check.h"
 
+#include "blob.h"
 #include "fault.h"
 #include "region.h"
 #include "seat.h"
@@ -289,6 +290,74 @@ static void test_a_child_attaches_and_repairs(void **state)
 	proc_post(READY);
 	proc_assert_ok(parent);
 	require_survivor(1);
+}
+
+/* Forks while it builds a version: the version stays the parent's, and the child is not stuck. */
+static int parent_that_builds(void *arg)
+{
+	uint64_t blob[CHECK_VALUE_BYTES / 8] = { 0 };
+	void *data;
+	pid_t pid;
+
+	attach_with_value();
+	check_value_put(value, 1);
+	PROC_REQUIRE_OK(comap_value_reserve(value, CHECK_VALUE_BYTES, &data));
+	pid = fork();
+	if (pid == 0) {
+		alarm(20);
+		PROC_REQUIRE_OK(comap_attach(region));
+		PROC_REQUIRE(comap_value_publish(value) < 0); /* it has reserved nothing */
+		PROC_REQUIRE(comap_value_abort(value) < 0);
+		PROC_REQUIRE(comap_value_put(value, blob, sizeof blob) == -EBUSY);
+		PROC_REQUIRE(check_value_number(region, value) == 1);
+		leave();
+		_exit(0);
+	}
+	wait_for_child(pid);
+	blob_fill(data, CHECK_VALUE_BYTES, 2);
+	PROC_REQUIRE_OK(comap_value_publish(value));
+	leave();
+	return 0;
+}
+
+static void *publishes_anothers(void *arg)
+{
+	PROC_REQUIRE(comap_thread_register(region) == 0);
+	PROC_REQUIRE(comap_value_publish(value) == -EINVAL);
+	PROC_REQUIRE(comap_value_abort(value) == -EINVAL);
+	return NULL;
+}
+
+static int builds_beside_a_thread(void *arg)
+{
+	pthread_t thread;
+	void *data;
+
+	attach_with_value();
+	PROC_REQUIRE(comap_value_publish(value) == -EINVAL);
+	PROC_REQUIRE_OK(comap_value_reserve(value, CHECK_VALUE_BYTES, &data));
+	PROC_REQUIRE(comap_value_reserve(value, CHECK_VALUE_BYTES, &data) == -EDEADLK);
+	PROC_REQUIRE(pthread_create(&thread, NULL, publishes_anothers, NULL) == 0);
+	pthread_join(thread, NULL);
+	blob_fill(data, CHECK_VALUE_BYTES, 1);
+	PROC_REQUIRE_OK(comap_value_publish(value));
+	PROC_REQUIRE(comap_value_publish(value) == -EINVAL);
+	leave();
+	return 0;
+}
+
+static void test_a_thread_publishes_no_others_version(void **state)
+{
+	path = proc_path(PROC_SHM, "region");
+	proc_assert_ok(proc_spawn("builds", builds_beside_a_thread, NULL));
+	require_survivor(1);
+}
+
+static void test_fork_while_building(void **state)
+{
+	path = proc_path(PROC_SHM, "region");
+	proc_assert_ok(proc_spawn("builds", parent_that_builds, NULL));
+	require_survivor(2);
 }
 
 enum { STORM_FORKS = 150 };
@@ -661,6 +730,8 @@ int main(void)
 		PROC_TEST(test_a_child_closes_its_copy),
 		PROC_TEST(test_a_living_child_keeps_no_dead_parent_alive),
 		PROC_TEST(test_a_child_attaches_and_repairs),
+		PROC_TEST(test_a_thread_publishes_no_others_version),
+		PROC_TEST(test_fork_while_building),
 		PROC_TEST(test_fork_storm),
 		PROC_TEST(test_fork_among_threads),
 		PROC_TEST(test_fork_in_the_middle_of_a_threads_end),
