@@ -61,8 +61,8 @@ _Static_assert(COMAP_RECORDS_HEADER_MAX % HEADER_ALIGN == 0, "rounding up stays 
 
 /* --- byte order --------------------------------------------------------------------------- */
 
-/* Copies a field from one record to the same field of another, turned round where asked: each element
- * goes over a place of our own, so that the target never holds it the wrong way. */
+/* Copies a field from one record to the same field of another, turned round where asked: each
+ * element goes over a place of our own, so that the target never holds it the wrong way. */
 static void copy_field(const struct comap_field *field, const void *from_record, void *to_record,
                        bool swapped)
 {

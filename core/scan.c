@@ -35,7 +35,8 @@ static int begin_fetch(struct comap_scan *scan, const struct comap_span *ret_spa
 	return comap__scan_settle(scan);
 }
 
-/* Hands out `size_bytes` bytes at `data`, which begin at `at`; `skip_bytes` more are passed over. */
+/* Hands out `size_bytes` bytes at `data`, which begin at `at`; `skip_bytes` more are passed
+ * over. */
 static int deliver(struct comap_scan *scan, const unsigned char *data, uint64_t size_bytes,
                    uint64_t skip_bytes, struct comap_span *ret_span)
 {
@@ -167,7 +168,8 @@ static int line_back(struct comap_scan *scan, struct comap_span *ret_span)
 	return 0;
 }
 
-/* At the end of the bytes, in the middle of a line: under FOLLOW the line may still be completed. */
+/* At the end of the bytes, in the middle of a line: under FOLLOW the line may still be
+ * completed. */
 static bool line_may_grow(const struct comap_scan *scan)
 {
 	return scan->options.flags & COMAP_SCAN_FOLLOW && !scan->replaced;

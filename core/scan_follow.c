@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Following a file: sleeping until it grows, and noticing that it was cut or replaced.
  *
- * The watches stand before the first read, so what happens between a read that found nothing and the
- * sleep wakes the sleeper.
+ * The watches stand before the first read, so what happens between a read that found nothing and
+ * the sleep wakes the sleeper.
  *
  * Progress:   blocking, in poll()
  * Limits:     what a writer appends to the old file after the name has passed to a new one, and after

@@ -167,8 +167,8 @@ int comap__scan_peek(struct comap_scan *scan, uint64_t want_bytes, const unsigne
 
 /* --- backward ----------------------------------------------------------------------------- */
 
-/* The buffer shall hold the bytes from `offset_bytes` to `at`: what it has of them moves up, the rest
- * is read before it. */
+/* The buffer shall hold the bytes from `offset_bytes` to `at`: what it has of them moves up, the
+ * rest is read before it. */
 static int fill_back(struct comap_scan *scan, uint64_t offset_bytes)
 {
 	uint64_t keep_bytes = scan->held_bytes ? scan->at - scan->held_offset : 0;

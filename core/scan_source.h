@@ -5,8 +5,8 @@
  *         |  passed           |  to come                   |         |     forward
  *         |  to come          |  passed                    |         |     backward
  *
- * The range is begin .. end; limit is how far bytes may be looked at: the end, or with OWN_LINES the
- * end of the file, so that the last line can be completed. */
+ * The range is begin .. end; limit is how far bytes may be looked at: the end, or with OWN_LINES
+ * the end of the file, so that the last line can be completed. */
 #ifndef COMAP_CORE_SCAN_SOURCE_H
 #define COMAP_CORE_SCAN_SOURCE_H
 
@@ -46,8 +46,8 @@ struct comap_scan {
 	struct comap_error failure; /* code != 0: every later call fails with it */
 };
 
-/* Forward: makes at least `want_bytes` from `at` on visible, fewer only before `limit` or the end of the
- * file. *ret_data is NULL where there is nothing. */
+/* Forward: makes at least `want_bytes` from `at` on visible, fewer only before `limit` or the end
+ * of the file. *ret_data is NULL where there is nothing. */
 int comap__scan_peek(struct comap_scan *scan, uint64_t want_bytes, const unsigned char **ret_data,
                      uint64_t *ret_bytes);
 

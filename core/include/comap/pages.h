@@ -16,9 +16,10 @@
  * on while it is taken.
  *
  * Threads: any.  Signals: not async-signal-safe (they read files under /proc).  Fork: no state.
- * None of these functions touches the pages it asks about: nothing is faulted in, nothing can fault.
- * Cost: comap_pages_file() makes the kernel walk every page table of the process: about a millisecond
- * per GiB mapped in small pages, with that process's map lock held. Not for a hot path. */
+ * None of these functions touches the pages it asks about: nothing is faulted in, nothing can
+ * fault. Cost: comap_pages_file() makes the kernel walk every page table of the process: about a
+ * millisecond per GiB mapped in small pages, with that process's map lock held. Not for a hot
+ * path. */
 #ifndef COMAP_PAGES_H
 #define COMAP_PAGES_H
 
@@ -36,7 +37,8 @@ struct comap_pages_key {
 };
 
 /* The key of the file that `fd` has open, for reading at least. 0; -EBADF, -EACCES, -ENODEV (a file
- * that cannot be mapped). Maps one page of it for a moment and looks itself up in /proc/self/maps. */
+ * that cannot be mapped). Maps one page of it for a moment and looks itself up in
+ * /proc/self/maps. */
 COMAP_API COMAP_MUST_CHECK int comap_pages_key(int fd, struct comap_pages_key *ret_key);
 
 /* What mappings cost a process, in bytes. */
@@ -59,14 +61,15 @@ struct comap_pages {
  * 0; -ESRCH: no such process, or it has ended; -EACCES: it belongs to another user. */
 COMAP_API COMAP_MUST_CHECK int comap_pages_process(pid_t pid, struct comap_pages *ret_pages);
 
-/* The mappings of one file in one process, summed. A process that does not map the file is no error:
- * all counts are 0. Errors as comap_pages_process(). */
+/* The mappings of one file in one process, summed. A process that does not map the file is no
+ * error: all counts are 0. Errors as comap_pages_process(). */
 COMAP_API COMAP_MUST_CHECK int comap_pages_file(pid_t pid, struct comap_pages_key key,
                                                 struct comap_pages *ret_pages);
 
-/* The processes that map the file, in the order of /proc: at most `pid_max` are written to `ret_pids`,
- * all are counted in *ret_count. *ret_hidden counts processes whose mappings this user may not read:
- * where it is not 0 the list may be short. Processes of other PID namespaces are not seen. */
+/* The processes that map the file, in the order of /proc: at most `pid_max` are written to
+ * `ret_pids`, all are counted in *ret_count. *ret_hidden counts processes whose mappings this user
+ * may not read: where it is not 0 the list may be short. Processes of other PID namespaces are not
+ * seen. */
 COMAP_API COMAP_MUST_CHECK int comap_pages_sharers(struct comap_pages_key key, pid_t *ret_pids,
                                                    size_t pid_max, size_t *ret_count,
                                                    size_t *ret_hidden);
@@ -133,9 +136,9 @@ struct comap_pages_cache {
 	uint64_t evicted_count;   /* was there once */
 };
 
-/* `size_bytes` 0 means: to the end. 0; -EOPNOTSUPP: kernel older than 6.5, or a file system that has
- * no page cache; -EPERM: newer kernels answer only who owns the file or may write to it.
- * Cost: walks the cache: about 20 us per MiB in small pages. */
+/* `size_bytes` 0 means: to the end. 0; -EOPNOTSUPP: kernel older than 6.5, or a file system that
+ * has no page cache; -EPERM: newer kernels answer only who owns the file or may write to it. Cost:
+ * walks the cache: about 20 us per MiB in small pages. */
 COMAP_API COMAP_MUST_CHECK int comap_pages_cache(int fd, uint64_t offset_bytes, uint64_t size_bytes,
                                                  struct comap_pages_cache *ret_cache);
 

@@ -12,10 +12,12 @@
  *
  * A view is *direct* where the bytes can be used as they lie: whole records, aligned, in the byte
  * order of the machine. Otherwise it is refused with the reason, unless the caller asked for the
- * *slow* way: then records are fetched one by one, copied and turned round, and there are no pointers.
+ * *slow* way: then records are fetched one by one, copied and turned round, and there are no
+ * pointers.
  *
  * Files that describe themselves begin with a header (comap_records_header()): field list and byte
- * order are then compared with the reader's. Bytes without a header are what the caller says they are.
+ * order are then compared with the reader's. Bytes without a header are what the caller says they
+ * are.
  *
  * Ownership:  a view owns nothing and is not closed; it ends with the mapping under it, and does not
  *             follow a mapping that grows: make a new one. The type must outlive it.
@@ -52,23 +54,25 @@ struct comap_records {
 	const struct comap_type *type;
 };
 
-/* A view over bytes that carry no header. `flags`: enum comap_records_flags, or-ed.
- * 0; -EINVAL (ARGUMENT): a field list that comap_type_check() refuses, NULL; -EBADMSG (SHORT): the size
- * is no multiple of the record's; -EPROTONOSUPPORT (LAYOUT: misaligned; BYTE_ORDER: big-endian) without
+/* A view over bytes that carry no header. `flags`: enum comap_records_flags, or-ed. 0; -EINVAL
+ * (ARGUMENT): a field list that comap_type_check() refuses, NULL; -EBADMSG (SHORT): the size is no
+ * multiple of the record's; -EPROTONOSUPPORT (LAYOUT: misaligned; BYTE_ORDER: big-endian) without
  * COMAP_RECORDS_SLOW. Cost: does not look at the records. */
 COMAP_API COMAP_MUST_CHECK int comap_records_over(const void *bytes, uint64_t size_bytes,
                                                   const struct comap_type *type, unsigned flags,
                                                   struct comap_records *ret_records);
 
-/* The same over a part of a mapping; COMAP_MAP_REST: to its end. Besides: -ERANGE (BOUNDS): the part is
- * not inside; -EACCES (READ_ONLY): COMAP_RECORDS_WRITE on a mapping that may not be written. */
+/* The same over a part of a mapping; COMAP_MAP_REST: to its end. Besides: -ERANGE (BOUNDS): the
+ * part is not inside; -EACCES (READ_ONLY): COMAP_RECORDS_WRITE on a mapping that may not be
+ * written. */
 COMAP_API COMAP_MUST_CHECK int comap_records_open(struct comap_map *map, uint64_t offset_bytes,
                                                   uint64_t size_bytes, const struct comap_type *type,
                                                   unsigned flags, struct comap_records *ret_records);
 
 /* A mapping that begins with a header. The reader's field list must fit the writer's (as
  * comap_type_fits(): it may be a prefix). Besides: -EBADMSG (MAGIC, SHORT, CORRUPT, CHECKSUM): no
- * header, or a broken one; -EPROTONOSUPPORT (VERSION); -EPROTOTYPE (TYPE): the field lists differ. */
+ * header, or a broken one; -EPROTONOSUPPORT (VERSION); -EPROTOTYPE (TYPE): the field lists
+ * differ. */
 COMAP_API COMAP_MUST_CHECK int comap_records_open_described(struct comap_map *map,
                                                             const struct comap_type *type,
                                                             unsigned flags,
@@ -76,8 +80,8 @@ COMAP_API COMAP_MUST_CHECK int comap_records_open_described(struct comap_map *ma
 
 #define COMAP_RECORDS_HEADER_MAX 1728u /* bytes */
 
-/* Writes the header of a file of such records into `buffer` and returns its length, a multiple of 64:
- * the records follow at once. -EINVAL: a bad field list; -ENOSPC: `size_bytes` is too small
+/* Writes the header of a file of such records into `buffer` and returns its length, a multiple of
+ * 64: the records follow at once. -EINVAL: a bad field list; -ENOSPC: `size_bytes` is too small
  * (COMAP_RECORDS_HEADER_MAX is always enough). */
 COMAP_API COMAP_MUST_CHECK int64_t comap_records_header(const struct comap_type *type, void *buffer,
                                                         size_t size_bytes);
@@ -130,13 +134,13 @@ static inline const void *comap__records_typed(const struct comap_records *recor
 COMAP_API COMAP_MUST_CHECK int comap_records_get(const struct comap_records *records, uint64_t index,
                                                  void *ret_record);
 
-/* Stores a record in the byte order of the view: its fields, and nothing between them or after them.
- * 0; -ERANGE (BOUNDS); -EACCES (READ_ONLY). Not atomic: a reader may see half of it. */
+/* Stores a record in the byte order of the view: its fields, and nothing between them or after
+ * them. 0; -ERANGE (BOUNDS); -EACCES (READ_ONLY). Not atomic: a reader may see half of it. */
 COMAP_API COMAP_MUST_CHECK int comap_records_put(const struct comap_records *records, uint64_t index,
                                                  const void *record);
 
-/* Where the records lie, unchecked: for loops that have checked count and stride themselves. Valid as
- * a pointer to structs only where comap_records_is_direct(). */
+/* Where the records lie, unchecked: for loops that have checked count and stride themselves. Valid
+ * as a pointer to structs only where comap_records_is_direct(). */
 static inline const void *comap_records_raw_unchecked(const struct comap_records *records)
 {
 	return records->first;

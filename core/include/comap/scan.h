@@ -17,9 +17,9 @@
  * that grow (COMAP_SCAN_FOLLOW), and any of them but pipes from the end (COMAP_SCAN_BACKWARD).
  *
  * A span is valid until the next call on the scan. Nothing is lost in silence: a file that became
- * shorter ends the scan with -ESTALE (TRUNCATED), a device that fails with -EIO. A mapped file can do
- * so while a span is in use; the span reads as zeros then, and the next call says so. So a result
- * counts only after COMAP_SCAN_END.
+ * shorter ends the scan with -ESTALE (TRUNCATED), a device that fails with -EIO. A mapped file can
+ * do so while a span is in use; the span reads as zeros then, and the next call says so. So a
+ * result counts only after COMAP_SCAN_END.
  *
  * Memory: one buffer (streams) or one window (maps): what has been passed leaves the page table, so
  * the process's RSS stays below two windows whatever the file's size. Whole: the file.
@@ -53,8 +53,8 @@ enum comap_method {
 /* "map", "stream" ...; "?" outside the range. Static strings. */
 COMAP_API const char *comap_method_name(enum comap_method method);
 
-/* What the caller is going to do. Zero means the default: one pass from one end to the other, by one
- * process, reading only. */
+/* What the caller is going to do. Zero means the default: one pass from one end to the other, by
+ * one process, reading only. */
 struct comap_use {
 	uint64_t struct_bytes;  /* sizeof(struct comap_use) */
 	uint32_t random;        /* jumps about instead of passing through */
@@ -76,9 +76,10 @@ struct comap_choice {
 	char reason[200];       /* one sentence */
 };
 
-/* Says how to read the file behind `fd`, and why. Looks at type, file system and size, at 32 sampled
- * pages with mincore, and at two or three populated ones for the folio size; reads no data. `use` NULL:
- * the defaults. 0; -EBADF; -EINVAL. Cost: some 200 us; below 8 MiB and one pass, a few. */
+/* Says how to read the file behind `fd`, and why. Looks at type, file system and size, at 32
+ * sampled pages with mincore, and at two or three populated ones for the folio size; reads no data.
+ * `use` NULL: the defaults. 0; -EBADF; -EINVAL. Cost: some 200 us; below 8 MiB and one pass, a
+ * few. */
 COMAP_API COMAP_MUST_CHECK int comap_choose(int fd, const struct comap_use *use,
                                             struct comap_choice *ret_choice);
 
@@ -124,9 +125,9 @@ enum {
 	COMAP_SCAN_RESTART,  /* FOLLOW: the file was cut, or another took its name; from its start now */
 };
 
-/* Opens a file for scanning; `options` NULL: forward, everything, chosen. Errors: the system's; -EINVAL
- * (ARGUMENT): options that contradict each other; -ESPIPE (UNSUPPORTED): a range of a pipe, or one
- * BACKWARD; -ERANGE (BOUNDS): the range starts beyond the end. */
+/* Opens a file for scanning; `options` NULL: forward, everything, chosen. Errors: the system's;
+ * -EINVAL (ARGUMENT): options that contradict each other; -ESPIPE (UNSUPPORTED): a range of a pipe,
+ * or one BACKWARD; -ERANGE (BOUNDS): the range starts beyond the end. */
 COMAP_API COMAP_MUST_CHECK int comap_scan_open(const char *path,
                                                const struct comap_scan_options *options,
                                                struct comap_scan **ret_scan);
@@ -137,16 +138,16 @@ COMAP_API COMAP_MUST_CHECK int comap_scan_open_fd(int fd, const struct comap_sca
                                                   struct comap_scan **ret_scan);
 COMAP_API void comap_scan_close(struct comap_scan *scan);
 
-/* The next piece, of whatever size is quick. Concatenated in order they are the range. 0 or an outcome,
- * or a negative errno (-ESTALE, -EIO, -ENOMEM), which stays: later calls say the same. */
+/* The next piece, of whatever size is quick. Concatenated in order they are the range. 0 or an
+ * outcome, or a negative errno (-ESTALE, -EIO, -ENOMEM), which stays: later calls say the same. */
 COMAP_API COMAP_MUST_CHECK int comap_scan_chunk(struct comap_scan *scan, struct comap_span *ret_span);
 
-/* The next piece that consists of whole lines: it ends with a newline, except at the end of a file that
- * does not. For loops that do their own splitting. Forward only: -EINVAL. */
+/* The next piece that consists of whole lines: it ends with a newline, except at the end of a file
+ * that does not. For loops that do their own splitting. Forward only: -EINVAL. */
 COMAP_API COMAP_MUST_CHECK int comap_scan_lines(struct comap_scan *scan, struct comap_span *ret_span);
 
-/* The next line, its newline not included. An unfinished last line is a line; under FOLLOW it waits for
- * its newline. -EMSGSIZE (BOUNDS): longer than line_max_bytes. */
+/* The next line, its newline not included. An unfinished last line is a line; under FOLLOW it waits
+ * for its newline. -EMSGSIZE (BOUNDS): longer than line_max_bytes. */
 COMAP_API COMAP_MUST_CHECK int comap_scan_line(struct comap_scan *scan, struct comap_span *ret_span);
 
 /* The next `size_bytes` bytes. -EBADMSG (SHORT): the range is no whole number of them. Backward:

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Search: bytes counted and found at the speed of memory. What scans are made of.
  *
- * Signals: async-signal-safe.  Faults: reads every byte of the range, and none outside it.
- * Cost: 32 bytes per step on machines with AVX2, chosen when the process runs; plain C elsewhere. */
+ * Signals: async-signal-safe.  Faults: reads every byte of the range, and none outside it. Cost: 32
+ * bytes per step on machines with AVX2, chosen when the process runs; plain C elsewhere. */
 #ifndef COMAP_SEARCH_H
 #define COMAP_SEARCH_H
 
@@ -25,8 +25,8 @@ struct comap_finder {
 };
 
 /* Prepares for a literal, which must stay where it is. `sample` is a piece of the text that will be
- * searched, or NULL: the two bytes of the literal that stand together most rarely in its first 16 KiB
- * are looked for first. Cost: some 30 us with a sample; pays for itself over a megabyte. */
+ * searched, or NULL: the two bytes of the literal that stand together most rarely in its first 16
+ * KiB are looked for first. Cost: some 30 us with a sample; pays for itself over a megabyte. */
 COMAP_API void comap_finder_init(struct comap_finder *finder, const void *literal,
                                  uint64_t literal_bytes, const void *sample, uint64_t sample_bytes);
 
