@@ -10,6 +10,7 @@
 #include <linux/futex.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -113,13 +114,14 @@ static void put_publish_times(struct reading *this)
 }
 
 /* In the same surroundings: while somebody publishes. */
-static void measure_floor(struct bench_metric *floor, struct bench_helper *publisher)
+static void measure_floor(struct bench_metric *floor, struct bench_helper *publisher, int map_flag)
 {
-	static uint64_t own[WAY_BYTES / 8] __attribute__((aligned(64)));
+	uint64_t *own = mmap(NULL, WAY_BYTES, PROT_READ | PROT_WRITE, map_flag | MAP_ANONYMOUS, -1, 0);
 	size_t count = 0;
 	uint64_t begin;
 
-	memset(own, 1, sizeof own);
+	bench_need(own != MAP_FAILED);
+	memset(own, 1, WAY_BYTES);
 	comap_u64_store_relaxed(word(STOP), 0); /* relaxed: before the order */
 	bench_helper_order(publisher, publish_loop, (void *)(uintptr_t)ways[0], PUBLISHES / 2);
 	while (comap_u64_load_acquire(word(STOP)) == 0 && count < READS_MAX) { /* acquire: as below */
@@ -130,6 +132,7 @@ static void measure_floor(struct bench_metric *floor, struct bench_helper *publi
 	bench_helper_await(publisher);
 	bench_sort(samples, count);
 	bench_put(floor, bench_quantile(samples, count, 0.5));
+	munmap(own, WAY_BYTES);
 }
 
 static const char *join(const char *what, const char *name)
@@ -144,7 +147,8 @@ static const char *join(const char *what, const char *name)
 
 static void measure_ways(struct bench_helper *publisher)
 {
-	struct bench_metric *floor = bench_metric("sum of 64 KiB of one's own", "ns");
+	struct bench_metric *floor = bench_metric("sum of 64 KiB, private memory", "ns");
+	struct bench_metric *shared_floor = bench_metric("sum of 64 KiB, shared memory", "ns");
 	struct reading readings[WAYS_MAX];
 	unsigned count = 0;
 
@@ -160,7 +164,8 @@ static void measure_ways(struct bench_helper *publisher)
 		};
 	}
 	while (bench_round()) {
-		measure_floor(floor, publisher);
+		measure_floor(floor, publisher, MAP_PRIVATE);
+		measure_floor(shared_floor, publisher, MAP_SHARED);
 		for (unsigned i = 0; i < count; i++) {
 			read_while_published(&readings[i], publisher);
 			put_publish_times(&readings[i]);
@@ -168,6 +173,7 @@ static void measure_ways(struct bench_helper *publisher)
 	}
 	for (unsigned i = 0; i < count; i++) {
 		bench_against(readings[i].full, floor, i == 0 ? 1.05 : 0);
+		bench_against(readings[i].full, shared_floor, 0);
 		bench_show(readings[i].full_mean);
 		bench_at_most(readings[i].look, i == 0 ? 30 : 0);
 		bench_at_most(readings[i].publish, i == 0 ? 2 : 0);
