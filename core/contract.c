@@ -58,7 +58,7 @@ int comap_map_stamp(const struct comap_map *map, struct comap_stamp *ret_stamp)
 
 int comap_map_check(const struct comap_map *map, const struct comap_stamp *since)
 {
-	struct comap_stamp now;
+	struct comap_stamp now = { 0 };
 	int code = look(map, &now);
 
 	if (code)

@@ -20,7 +20,9 @@
 
 #define WAITERS 1ull
 #define SPINS 100
-#define PROBE_NS 10000000u /* how long a sleeper sleeps before it asks whether the owner lives */
+/* How long a sleeper sleeps before it asks whether the owner lives: longer each time. */
+#define PROBE_FIRST_NS 1000000u
+#define PROBE_LAST_NS 16000000u
 
 static uint64_t owner_of(uint64_t word) { return word >> 1; }
 
@@ -71,17 +73,19 @@ static int fail_timeout(struct comap *region, uint64_t seen)
 }
 
 /* One sleep on a word that says it has waiters. */
-static void sleep_on(struct comap_u64 *word, uint64_t seen, uint64_t deadline_ns)
+static void sleep_on(struct comap_u64 *word, uint64_t seen, uint64_t *probe_ns, uint64_t deadline_ns)
 {
-	uint64_t until_ns = comap_now_ns() + PROBE_NS;
+	uint64_t until_ns = comap_now_ns() + *probe_ns;
 
+	if (*probe_ns < PROBE_LAST_NS)
+		*probe_ns *= 2;
 	comap__futex_wait(futex_half(word), (uint32_t)seen, until_ns < deadline_ns ? until_ns : deadline_ns);
 }
 
 int comap__mutex_lock(struct comap *region, struct comap_u64 *word, uint64_t token,
                       uint64_t deadline_ns)
 {
-	uint64_t mine = token << 1;
+	uint64_t mine = token << 1, probe_ns = PROBE_FIRST_NS;
 	uint64_t seen;
 
 	/* [edge mutex.lock] acq, as above and below */
@@ -115,7 +119,7 @@ int comap__mutex_lock(struct comap *region, struct comap_u64 *word, uint64_t tok
 		 * locks with the mark set: an unlock too many wakes, never one too few. */
 		if (!(seen & WAITERS) && !comap_u64_cas_acquire(word, seen, seen | WAITERS))
 			continue;
-		sleep_on(word, seen | WAITERS, deadline_ns);
+		sleep_on(word, seen | WAITERS, &probe_ns, deadline_ns);
 		mine |= WAITERS;
 	}
 }
