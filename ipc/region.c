@@ -120,7 +120,7 @@ int comap__region_fd(struct comap *region, int *ret_fd)
 
 int comap__region_allocate(struct comap *region, uint64_t offset_bytes, uint64_t size_bytes)
 {
-	int fd, code = comap__region_fd(region, &fd);
+	int fd = -1, code = comap__region_fd(region, &fd);
 
 	if (code)
 		return code;
