@@ -96,6 +96,12 @@ static void test_places(void **state)
 	run_cases(place_cases, place_case_count);
 }
 
+static void test_table(void **state)
+{
+	not_with_sanitizers();
+	run_cases(table_cases, table_case_count);
+}
+
 static void test_death(void **state)
 {
 	not_with_sanitizers();
@@ -191,6 +197,7 @@ int main(int argc, char **argv)
 		PROC_TEST(test_region),
 		PROC_TEST(test_value),
 		PROC_TEST(test_places),
+		PROC_TEST(test_table),
 		PROC_TEST(test_death),
 		PROC_TEST(test_repairs),
 	};
