@@ -180,6 +180,62 @@ static double worst_grace_after_kill(bool waits_already)
 	return worst;
 }
 
+/* --- death by event --- */
+
+enum { DEATHS = 12 };
+
+static void sit(void *context)
+{
+	struct comap_u64 *seat = context;
+
+	bench_need(comap_attach(region) == 0);
+	comap_u64_store_release(seat, (uint64_t)comap_seat_self(region) + 1); /* read by bench_await() */
+	pause();
+}
+
+/* A thread sleeps until the holder of a seat is gone; from the SIGKILL to its return, in ms. */
+struct death_watch { uint32_t seat; uint64_t generation, woken_at; };
+
+static void *watch_death(void *argument)
+{
+	struct death_watch *watch = argument;
+
+	bench_need(comap_seat_wait(region, watch->seat, watch->generation, COMAP_FOREVER) == 0);
+	watch->woken_at = bench_ticks();
+	return NULL;
+}
+
+static void measure_death_event(struct bench_metric *p50, struct bench_metric *worst)
+{
+	struct comap_u64 *seat = bench_shared(100);
+	double samples[DEATHS];
+
+	for (unsigned i = 0; i < DEATHS; i++) {
+		struct comap_seat holder;
+		struct death_watch watch;
+		pthread_t thread;
+		uint64_t killed_at;
+		pid_t pid;
+
+		comap_u64_store_release(seat, 0); /* before the fork */
+		pid = bench_fork(sit, seat);
+		bench_await(seat, 1);
+		watch.seat = (uint32_t)comap_u64_load_acquire(seat) - 1; /* stored by sit() */
+		bench_need(comap_seat_at(region, watch.seat, &holder) == 0);
+		watch.generation = holder.generation;
+		bench_need(pthread_create(&thread, NULL, watch_death, &watch) == 0);
+		nanosleep(&(struct timespec){ .tv_nsec = 5000000 }, NULL); /* it sleeps by now */
+		killed_at = bench_ticks();
+		kill(pid, SIGKILL);
+		bench_need(pthread_join(thread, NULL) == 0);
+		samples[i] = bench_ticks_ns(watch.woken_at - killed_at) / 1e6;
+		bench_wait(pid);
+	}
+	bench_sort(samples, DEATHS);
+	bench_put(p50, bench_quantile(samples, DEATHS, 0.5));
+	bench_put(worst, samples[DEATHS - 1]);
+}
+
 /* --- the program -------------------------------------------------------------------------------------- */
 
 static struct bench_helper *process, *memb_thread, *bp_thread;
@@ -293,6 +349,17 @@ static void measure_deaths(void)
 	bench_at_most_ever(during, 50);
 }
 
+static void measure_events(void)
+{
+	struct bench_metric *p50 = bench_metric("SIGKILL to comap_seat_wait() back, p50", "ms");
+	struct bench_metric *worst = bench_metric("SIGKILL to comap_seat_wait() back, worst of 12", "ms");
+
+	while (bench_round())
+		measure_death_event(p50, worst);
+	bench_at_most(p50, 1);
+	bench_show(worst);
+}
+
 int main(int argc, char **argv)
 {
 	bench_begin(argc, argv, "rcu", "read sections and grace periods between processes");
@@ -300,6 +367,7 @@ int main(int argc, char **argv)
 	measure_pairs();
 	measure_grace_periods();
 	measure_deaths();
+	measure_events();
 	tear_down();
 	bench_note("liburcu's flavours work within one process; comap's mark lies in the mapped region");
 	bench_note("memb and bp use membarrier() where the kernel has it, as comap does");

@@ -12,6 +12,9 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
 #include <urcu-bp.h>
 #include <urcu/flavor.h>
 
@@ -383,6 +386,99 @@ static void test_dead_host_holds_nobody(void **state)
 	assert_int_equal(comap_close(region), 0);
 }
 
+static void test_stopped_host_is_named(void **state)
+{
+	const char *path = proc_path(PROC_SHM, "a");
+	struct comap *region = open_region(path, defaults());
+	struct comap_value *value = comap_value_open(region, "x", NULL);
+	struct proc *reader;
+
+	assert_int_equal(comap_value_put(value, "first", 6), 0);
+	reader = proc_spawn("host", hold_host_section, (void *)(uintptr_t)path);
+	proc_await(INSIDE, 1);
+	proc_stop(reader);
+	assert_int_equal(comap_synchronize_until(region, comap_deadline_ms(50)), -ETIMEDOUT);
+	assert_int_equal(comap_last_error()->seat, 1);
+	proc_continue(reader);
+	proc_post(GO);
+	proc_assert_ok(reader);
+	assert_int_equal(comap_synchronize_until(region, comap_deadline_ms(5000)), 0);
+	comap_value_close(value);
+	assert_int_equal(comap_close(region), 0);
+}
+
+/* The child of a host has no helper; it attaches anew, and gets one. */
+static int fork_as_host(void *path)
+{
+	struct comap_options options = COMAP_OPTIONS_INIT;
+	struct comap *region;
+	int status;
+	pid_t child;
+
+	options.host_flavor = &urcu_bp_flavor;
+	region = comap_open_with(path, &options);
+	PROC_REQUIRE(region != NULL);
+	child = fork();
+	if (child == 0) {
+		if (comap_synchronize(region) != -ECHILD || comap_attach(region) != 0)
+			_exit(1);
+		for (int i = 0; i < 5; i++)
+			if (comap_synchronize_until(region, comap_deadline_ms(5000)) != 0)
+				_exit(2);
+		_exit(comap_close(region) == 0 ? 0 : 3);
+	}
+	PROC_REQUIRE(child > 0 && waitpid(child, &status, 0) == child && status == 0);
+	PROC_REQUIRE_OK(comap_synchronize_until(region, comap_deadline_ms(5000)));
+	PROC_REQUIRE_OK(comap_close(region));
+	return 0;
+}
+
+static void test_host_forks(void **state)
+{
+	const char *path = proc_path(PROC_SHM, "a");
+	struct comap *region = open_region(path, defaults());
+
+	proc_assert_ok(proc_spawn("host", fork_as_host, (void *)(uintptr_t)path));
+	assert_int_equal(comap_synchronize_until(region, comap_deadline_ms(5000)), 0);
+	assert_int_equal(comap_close(region), 0);
+}
+
+/* --- the budget's other policy --- */
+
+static int let_go_later(void *path)
+{
+	struct comap *region = comap_open(path, 0);
+
+	PROC_REQUIRE(region != NULL);
+	PROC_REQUIRE_OK(comap_read_begin(region));
+	proc_post(INSIDE);
+	nanosleep(&(struct timespec){ .tv_nsec = 200000000 }, NULL);
+	PROC_REQUIRE_OK(comap_read_end(region));
+	PROC_REQUIRE_OK(comap_close(region));
+	return 0;
+}
+
+static void test_budget_may_wait_for_the_reader(void **state)
+{
+	const char *path = proc_path(PROC_SHM, "a");
+	struct comap_options options = defaults();
+	struct comap_value *value;
+	struct comap *region;
+	struct proc *reader;
+
+	options.pin_budget_bytes = 1u << 20;
+	options.pin_policy = COMAP_PIN_WAIT;
+	region = open_region(path, options);
+	value = comap_value_open(region, "x", NULL);
+	reader = proc_spawn("reader", let_go_later, (void *)(uintptr_t)path);
+	proc_await(INSIDE, 1);
+	for (int i = 0; i < 60; i++)
+		assert_int_equal(publish(value, 60000), 0);
+	proc_assert_ok(reader);
+	comap_value_close(value);
+	assert_int_equal(comap_close(region), 0);
+}
+
 /* --- death by event --- */
 
 static void test_death_wakes_who_waits_for_it(void **state)
@@ -424,6 +520,9 @@ int main(void)
 		PROC_TEST(test_host_section_protects_region_memory),
 		PROC_TEST(test_idle_host_holds_nobody),
 		PROC_TEST(test_dead_host_holds_nobody),
+		PROC_TEST(test_stopped_host_is_named),
+		PROC_TEST(test_host_forks),
+		PROC_TEST(test_budget_may_wait_for_the_reader),
 		PROC_TEST(test_death_wakes_who_waits_for_it),
 	};
 
