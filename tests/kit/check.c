@@ -5,6 +5,8 @@
 #include "blob.h"
 #include "region.h"
 
+#include <string.h>
+
 uint64_t check_heap_max_bytes = 4u << 20;
 
 struct comap *check_open_small(const char *path, uint32_t flags)
@@ -104,6 +106,20 @@ uint64_t check_value_number(struct comap *region, struct comap_value *value)
 	return number;
 }
 
+/* Cells are taken back by the next who makes an object: then there are as many as objects have. */
+static void check_cells(struct comap *region)
+{
+	/* relaxed: nobody else is here */
+	uint32_t objects = comap_u32_load_relaxed(&region->control->object_high_water), cells = 0;
+
+	for (uint32_t i = 0; i < objects; i++)
+		if (comap_u64_load_relaxed(&region->objects[i].state) == COMAP_OBJECT_LIVE)
+			cells += region->objects[i].cell_count;
+	if (comap_u32_load_relaxed(&region->control->cell_high_water) != cells)
+		proc_fail(__FILE__, __LINE__, "%u cells are taken, objects have %u",
+		          comap_u32_load_relaxed(&region->control->cell_high_water), cells);
+}
+
 static void require_clean(const char *path)
 {
 	struct comap *guest = check_open(path, COMAP_GUEST);
@@ -114,11 +130,22 @@ static void require_clean(const char *path)
 	PROC_REQUIRE_OK(comap_close(guest));
 }
 
+static bool has_object(struct comap *region, const char *name)
+{
+	struct comap_object object;
+
+	for (uint32_t i = 0; comap_object_at(region, i, &object) == 0; i++)
+		if (strcmp(object.name, name) == 0)
+			return true;
+	return false;
+}
+
 uint64_t check_survive(const char *path)
 {
 	struct comap *region = check_open(path, COMAP_CREATE);
 	struct comap_value *value, *other;
 	uint64_t found;
+	bool made_other;
 
 	check_alone(region);
 	value = comap_value_open(region, "v", NULL);
@@ -128,12 +155,15 @@ uint64_t check_survive(const char *path)
 	check_value_put(value, found + 1);
 	check_value_put(value, found + 2);
 	PROC_REQUIRE(check_value_number(region, value) == found + 2);
+	made_other = !has_object(region, "other");
 	other = comap_value_open(region, "other", NULL);
 	if (!other)
 		proc_fail(__FILE__, __LINE__, "other value: %s", comap_error_text());
 	check_value_put(other, 1);
 	PROC_REQUIRE_OK(comap_synchronize(region));
 	check_alone(region);
+	if (made_other)
+		check_cells(region);
 	comap_value_close(other);
 	comap_value_close(value);
 	PROC_REQUIRE_OK(comap_close(region));
