@@ -146,7 +146,8 @@ struct comap_seat_shm {
 	struct comap_u32 pid;                /* in its own namespace */
 	struct comap_u32 capabilities;       /* bit 0: registered for membarrier */
 	char name[COMAP_SEAT_NAME_BYTES];
-	uint8_t pad[48];
+	struct comap_u64 time_namespace;     /* st_ino of /proc/self/ns/time, 0: the kernel has none */
+	uint8_t pad[40];
 };
 
 enum comap_seat_state { COMAP_SEAT_FREE = 0, COMAP_SEAT_LIVE = 1, COMAP_SEAT_DEAD = 2 };
@@ -407,6 +408,7 @@ enum comap_entry_flags {
 	OFFSET(comap_seat_shm, sweeper, 8) \
 	OFFSET(comap_seat_shm, pid, 40) \
 	OFFSET(comap_seat_shm, name, 48) \
+	OFFSET(comap_seat_shm, time_namespace, 80) \
 	SIZE(comap_thread_shm, 128) \
 	OFFSET(comap_thread_shm, owner, 8) \
 	OFFSET(comap_thread_shm, tenure, 16) \

@@ -6,6 +6,7 @@
 #include "name.h"
 #include "rcu.h"
 #include "registry.h"
+#include "seat.h"
 #include "thread.h"
 
 #include <errno.h>
@@ -34,6 +35,7 @@ static void unmake_region(void *handle)
 {
 	struct comap *region = handle;
 
+	comap__seats_settle(region);
 	comap_u32_store_relaxed(&region->closing, 1); /* relaxed: for late callers, a courtesy */
 	comap__rows_wait_quiescent(region);
 	comap__region_close(region);

@@ -58,9 +58,23 @@ uint64_t comap__pid_namespace(void)
 	return stat("/proc/self/ns/pid", &st) == 0 ? st.st_ino : 0;
 }
 
-/* State letter and start time of a process: fields 3 and 22 of its stat line, which begin after the
- * last parenthesis. False where there is no such process, or none that we may see. */
-static bool process_status(uint32_t pid, char *ret_state, uint64_t *ret_start_time)
+/* Start times are told in the reader's time since boot. */
+static uint64_t time_namespace(void)
+{
+	struct stat st;
+
+	return stat("/proc/self/ns/time", &st) == 0 ? st.st_ino : 0;
+}
+
+struct status {
+	char state;
+	uint64_t thread_count;
+	uint64_t start_time;
+};
+
+/* Fields 3, 20 and 22 of the process's stat line, which begin after the last parenthesis. False where
+ * there is no such process, or none that we may see. */
+static bool process_status(uint32_t pid, struct status *ret_status)
 {
 	char path[40], line[1024];
 	const char *at;
@@ -80,23 +94,24 @@ static bool process_status(uint32_t pid, char *ret_state, uint64_t *ret_start_ti
 	if (!at || at[1] != ' ')
 		return false;
 	at += 2;
-	*ret_state = *at;
+	ret_status->state = *at;
 	for (int field = 3; field < 22; field++) {
 		at = strchr(at, ' ');
 		if (!at)
 			return false;
 		at++;
+		if (field + 1 == 20)
+			ret_status->thread_count = strtoull(at, NULL, 10);
 	}
-	*ret_start_time = strtoull(at, NULL, 10);
+	ret_status->start_time = strtoull(at, NULL, 10);
 	return true;
 }
 
 bool comap__process_is_stopped(uint32_t pid)
 {
-	uint64_t start_time;
-	char state;
+	struct status status;
 
-	return process_status(pid, &state, &start_time) && (state == 'T' || state == 't');
+	return process_status(pid, &status) && (status.state == 'T' || status.state == 't');
 }
 
 /* --- taking and leaving --- */
@@ -139,14 +154,14 @@ static int hold_life(struct comap *region, uint32_t seat, void **ret_sentinel)
 
 static void describe(struct comap *region, struct comap_seat_shm *seat)
 {
+	struct status status = { 0 };
 	struct timespec now;
-	uint64_t start_time = 0;
-	char state;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	process_status((uint32_t)getpid(), &state, &start_time);
+	process_status((uint32_t)getpid(), &status);
 	seat->pid_namespace.v = comap__pid_namespace();
-	seat->start_time.v = start_time;
+	seat->time_namespace.v = time_namespace();
+	seat->start_time.v = status.start_time;
 	seat->attached_ns.v = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 	seat->pid.v = (uint32_t)getpid();
 	seat->capabilities.v = region->attachment->can_synchronize;
@@ -328,20 +343,24 @@ static bool life_is_held(struct comap *region, uint32_t seat)
 }
 
 /* The second proof, for the instant in which a fork may have copied the locked description: in our
- * own PID namespace, the process is gone, or is another one by now, or a zombie. */
+ * own PID namespace, the process is gone, or a zombie, or, as our own clock counts, another one by now.
+ * A zombie with threads is a living process whose first thread has ended. */
 static bool process_is_gone(const struct comap_seat_shm *seat)
 {
 	/* relaxed: written before LIVE, which the caller has seen */
 	uint32_t pid = comap_u32_load_relaxed(&seat->pid);
-	uint64_t start_time = comap_u64_load_relaxed(&seat->start_time), start_now;
-	char state;
+	uint64_t start_time = comap_u64_load_relaxed(&seat->start_time);
+	struct status now;
 
 	if (pid == 0 || start_time == 0 ||
 	    comap_u64_load_relaxed(&seat->pid_namespace) != comap__pid_namespace())
 		return false;
-	if (!process_status(pid, &state, &start_now))
+	if (!process_status(pid, &now))
 		return kill((pid_t)pid, 0) != 0 && errno == ESRCH;
-	return start_now != start_time || state == 'Z' || state == 'X';
+	if (now.start_time != start_time &&
+	    comap_u64_load_relaxed(&seat->time_namespace) == time_namespace()) /* relaxed: as above */
+		return true;
+	return now.state == 'X' || (now.state == 'Z' && now.thread_count <= 1);
 }
 
 bool comap__seat_is_dead(struct comap *region, uint64_t seat_token)
@@ -502,4 +521,12 @@ unsigned comap__seats_reap(struct comap *region)
 			swept++;
 	}
 	return swept;
+}
+
+void comap__seats_settle(struct comap *region)
+{
+	/* relaxed: this process's word; a forked child has no seat to leave */
+	if (!comap__is_guest(region) && comap_u32_load_relaxed(&region->attachment->attached) &&
+	    mark_dead_seats(region))
+		comap__seats_reap(region);
 }

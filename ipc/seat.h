@@ -42,6 +42,9 @@ bool comap__seat_left_over(struct comap *region, uint64_t seat_token);
  * thread. Returns how many seats were swept. */
 unsigned comap__seats_reap(struct comap *region);
 
+/* Before the process leaves: sweeps the dead, so that the last one out can mark the region clean. */
+void comap__seats_settle(struct comap *region);
+
 /* Sweeps one seat. 0; -EBUSY somebody else is at it; or why the thread cannot. */
 int comap__seat_sweep(struct comap *region, uint32_t index);
 
