@@ -193,13 +193,14 @@ static bool recycle_pages(struct comap *region, uint64_t token)
 	bool any = false;
 
 	for (uint64_t page = 0; page < limit; page++) {
-		uint32_t count = comap__page_block_count(&pages[page]);
+		uint32_t block_bytes = comap__page_block_bytes(&pages[page]);
+		uint64_t word = comap_u64_load_relaxed(&pages[page].word); /* relaxed: a hint */
 
-		/* relaxed: a hint */
-		if (comap__page_kind(comap_u64_load_relaxed(&pages[page].word)) != COMAP_PAGE_CLASS ||
-		    comap__word_rest(comap_u64_load_relaxed(&pages[page].word)) == token ||
-		    comap_u32_load_relaxed(&pages[page].free_hint) < count || /* relaxed: a hint */
-		    !adopt_page(region, token, &pages[page], pages[page].block_bytes.v))
+		if (comap__page_kind(word) != COMAP_PAGE_CLASS || comap__word_rest(word) == token ||
+		    block_bytes == 0 ||
+		    /* relaxed: a hint */
+		    comap_u32_load_relaxed(&pages[page].free_hint) < comap__blocks_per_page(block_bytes) ||
+		    !adopt_page(region, token, &pages[page], block_bytes))
 			continue;
 		leave_page(region, token, page);
 		any |= comap_u64_load_relaxed(&pages[page].word) == COMAP_PAGE_FREE; /* relaxed: a look */

@@ -51,7 +51,7 @@ static uint64_t check_page(struct walk *walk, uint64_t page, uint64_t limit)
 	const struct comap_page_shm *pages = comap__pages(walk->region);
 	uint64_t word = comap_u64_load_acquire(&pages[page].word); /* [edge page.word] acq */
 	uint64_t length = comap__word_rest(word);
-	uint32_t count;
+	uint32_t count, block_bytes;
 
 	switch (comap__page_kind(word)) {
 	case COMAP_PAGE_FREE:
@@ -70,12 +70,13 @@ static uint64_t check_page(struct walk *walk, uint64_t page, uint64_t limit)
 		            pages[page].state.v, length * PAGE);
 		return page + length;
 	case COMAP_PAGE_CLASS:
-		count = comap__page_block_count(&pages[page]);
+		block_bytes = comap__page_block_bytes(&pages[page]);
+		count = block_bytes ? comap__blocks_per_page(block_bytes) : 0;
 		if (count == 0)
 			flaw(walk->census, "a class page of an unknown size", page, pages[page].block_bytes.v);
 		for (uint32_t i = 0; i < count; i++)
-			count_block(walk, page, comap__page_block(walk->region, page, pages[page].block_bytes.v, i),
-			            comap__page_states(walk->region, page)[i].v, pages[page].block_bytes.v);
+			count_block(walk, page, comap__page_block(walk->region, page, block_bytes, i),
+			            comap__page_states(walk->region, page)[i].v, block_bytes);
 		walk->census->pages_of_classes++;
 		return page + 1;
 	case COMAP_PAGE_CLAIMED:

@@ -59,12 +59,19 @@ uint32_t comap__blocks_per_page(uint32_t block_bytes)
 }
 
 /* Descriptors are words of a file: a size that is no class's counts as no blocks. */
-uint32_t comap__page_block_count(const struct comap_page_shm *desc)
+uint32_t comap__page_block_bytes(const struct comap_page_shm *desc)
 {
 	uint32_t block_bytes = comap_u32_load_relaxed(&desc->block_bytes); /* relaxed: fixed while CLASS */
 	uint32_t index = comap__class_of(block_bytes);
 
-	return index < COMAP_HEAP_CLASS_COUNT && class_bytes[index] == block_bytes ? comap__blocks_per_page(block_bytes) : 0;
+	return index < COMAP_HEAP_CLASS_COUNT && class_bytes[index] == block_bytes ? block_bytes : 0;
+}
+
+uint32_t comap__page_block_count(const struct comap_page_shm *desc)
+{
+	uint32_t block_bytes = comap__page_block_bytes(desc);
+
+	return block_bytes ? comap__blocks_per_page(block_bytes) : 0;
 }
 
 struct comap_u64 *comap__page_states(const struct comap *region, uint64_t page)
@@ -91,7 +98,7 @@ bool comap__block_locate(const struct comap *region, struct comap_ref ref, struc
 	uint64_t heap = region->identity->heap_offset_bytes;
 	struct comap_page_shm *desc;
 	uint64_t word, inside, first;
-	uint32_t count;
+	uint32_t count, block_bytes;
 
 	if (ref.offset_bytes < heap || (ref.offset_bytes - heap) / PAGE >= comap__heap_committed_pages(region))
 		return false;
@@ -105,14 +112,17 @@ bool comap__block_locate(const struct comap *region, struct comap_ref ref, struc
 		place->size_bytes = comap__word_rest(word) * PAGE;
 		return true;
 	}
-	count = comap__page_kind(word) == COMAP_PAGE_CLASS ? comap__page_block_count(desc) : 0;
+	block_bytes = comap__page_kind(word) == COMAP_PAGE_CLASS ? comap__page_block_bytes(desc) : 0;
+	if (block_bytes == 0)
+		return false;
+	count = comap__blocks_per_page(block_bytes);
 	first = comap__states_bytes(count);
-	if (count == 0 || inside < first || (inside - first) % desc->block_bytes.v != 0 ||
-	    (inside - first) / desc->block_bytes.v >= count)
+	if (inside < first || (inside - first) % block_bytes != 0 ||
+	    (inside - first) / block_bytes >= count)
 		return false;
 	place->run = false;
-	place->size_bytes = desc->block_bytes.v;
-	place->state = &comap__page_states(region, place->page)[(inside - first) / desc->block_bytes.v];
+	place->size_bytes = block_bytes;
+	place->state = &comap__page_states(region, place->page)[(inside - first) / block_bytes];
 	return true;
 }
 

@@ -38,7 +38,9 @@ static inline uint64_t comap__word_rest(uint64_t word)
 uint32_t comap__blocks_per_page(uint32_t block_bytes);
 uint32_t comap__states_bytes(uint32_t block_count);
 
-/* Descriptors are words of a file: a size that is no class's counts as no blocks. */
+/* Descriptors are words of a file: a size that is no class's counts as 0, and as no blocks. Loads the
+ * size once. */
+uint32_t comap__page_block_bytes(const struct comap_page_shm *desc);
 uint32_t comap__page_block_count(const struct comap_page_shm *desc);
 
 struct comap_u64 *comap__page_states(const struct comap *region, uint64_t page);

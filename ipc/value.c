@@ -117,44 +117,41 @@ static int check_handle(struct comap_value *value)
 
 /* --- reading --- */
 
-/* The block behind `current`, or NULL where there is none or its bytes make no sense. */
-static const struct comap_value_head_shm *current_head(struct comap_value *value)
+/* The version behind `current`; data NULL where there is none or its bytes make no sense. Its size is
+ * loaded once: what was checked is what is used, whoever writes meanwhile. */
+static struct comap_view current_view(struct comap_value *value)
 {
 	/* [edge value.publish] acq: seen the ref => the whole version is seen */
 	struct comap_ref ref = { comap_u64_load_acquire(&value->shm->current) };
 	const struct comap_value_head_shm *head;
+	struct comap_view view = { 0 };
 
 	if (ref.offset_bytes == 0)
-		return NULL;
+		return view;
 	head = comap__at(value->object.region, ref, sizeof *head, COMAP_BLOCK_ALIGN_BYTES);
+	if (!head)
+		return view;
 	/* relaxed: immutable while published; a guest validates afterwards */
-	if (!head || !comap__at(value->object.region, (struct comap_ref){ ref.offset_bytes + sizeof *head },
-	                        comap_u64_load_relaxed(&head->size_bytes), COMAP_BLOCK_ALIGN_BYTES))
-		return NULL;
-	return head;
+	view.size_bytes = comap_u64_load_relaxed(&head->size_bytes);
+	view.version = comap_u64_load_relaxed(&head->version);
+	view.data = comap__at(value->object.region, (struct comap_ref){ ref.offset_bytes + sizeof *head },
+	                      view.size_bytes, COMAP_BLOCK_ALIGN_BYTES);
+	return view.data ? view : (struct comap_view){ 0 };
 }
 
-static struct comap_view view_of(const struct comap_value_head_shm *head)
+static const struct comap_value_head_shm *head_of(struct comap_view view)
 {
-	/* relaxed: immutable while published */
-	return (struct comap_view){
-		.data = head + 1,
-		.size_bytes = comap_u64_load_relaxed(&head->size_bytes),
-		.version = comap_u64_load_relaxed(&head->version),
-	};
+	return (const struct comap_value_head_shm *)view.data - 1;
 }
 
 struct comap_view comap_value_view(struct comap_value *value)
 {
-	const struct comap_value_head_shm *head;
-
 	if (COMAP_UNLIKELY(!value || !comap__in_section(value->object.region))) {
 		if (check_handle(value) == 0)
 			comap__fail(COMAP_CAUSE_ARGUMENT, "a view is taken inside a read section: COMAP_READ");
 		return (struct comap_view){ 0 };
 	}
-	head = current_head(value);
-	return head ? view_of(head) : (struct comap_view){ 0 };
+	return current_view(value);
 }
 
 /* Bytes that may change under the reader, by relaxed words: no value is invented between two loads.
@@ -174,11 +171,9 @@ static void copy_relaxed(void *to, const void *from, size_t size_bytes)
 	}
 }
 
-static int deliver(const struct comap_value_head_shm *head, void *buffer, size_t capacity_bytes,
+static int deliver(struct comap_view view, void *buffer, size_t capacity_bytes,
                    struct comap_view *ret_view)
 {
-	struct comap_view view = view_of(head);
-
 	*ret_view = view;
 	ret_view->data = buffer;
 	if (view.size_bytes > capacity_bytes)
@@ -193,20 +188,20 @@ static int guest_get(struct comap_value *value, void *buffer, size_t capacity_by
                      struct comap_view *ret_view, uint64_t *ret_published_ns)
 {
 	const struct comap_control_shm *control = value->object.region->control;
-	const struct comap_value_head_shm *head;
-	struct comap_view view;
+	struct comap_view current, view;
 	uint64_t epoch, published_ns;
 	int code;
 
 	for (int i = 0; i < GUEST_TRIES; i++) {
 		/* [edge rcu.epoch] acq: what was unlinked before this epoch is not found any more */
 		epoch = comap_u64_load_acquire(&control->epoch);
-		head = current_head(value);
+		current = current_view(value);
 		code = -ENODATA;
 		published_ns = 0;
-		if (head) {
-			code = deliver(head, buffer, capacity_bytes, &view);
-			published_ns = comap_u64_load_relaxed(&head->published_ns); /* validated below */
+		if (current.data) {
+			code = deliver(current, buffer, capacity_bytes, &view);
+			/* relaxed: validated below */
+			published_ns = comap_u64_load_relaxed(&head_of(current)->published_ns);
 		}
 		/* [edge reuse.horizon] acq: the copy before the horizon; a byte from a later use of the
 		 * memory comes after a horizon beyond our epoch. */
@@ -225,15 +220,15 @@ static int guest_get(struct comap_value *value, void *buffer, size_t capacity_by
 static int seated_get(struct comap_value *value, void *buffer, size_t capacity_bytes,
                       struct comap_view *ret_view, uint64_t *ret_published_ns)
 {
-	const struct comap_value_head_shm *head;
+	struct comap_view current;
 	int code = comap_read_begin(value->object.region);
 
 	if (code)
 		return code;
-	head = current_head(value);
-	code = head ? deliver(head, buffer, capacity_bytes, ret_view) : -ENODATA;
-	if (head)
-		*ret_published_ns = comap_u64_load_relaxed(&head->published_ns); /* relaxed: immutable */
+	current = current_view(value);
+	code = current.data ? deliver(current, buffer, capacity_bytes, ret_view) : -ENODATA;
+	if (current.data) /* relaxed: immutable */
+		*ret_published_ns = comap_u64_load_relaxed(&head_of(current)->published_ns);
 	comap_read_end(value->object.region);
 	return code;
 }
@@ -496,7 +491,6 @@ int comap_value_abort(struct comap_value *value)
 
 int comap_value_publish(struct comap_value *value)
 {
-	const struct comap_value_head_shm *old_head;
 	struct comap__row *row;
 	struct comap *region;
 	struct comap_ref old;
@@ -513,13 +507,12 @@ int comap_value_publish(struct comap_value *value)
 		return code;
 	}
 	old.offset_bytes = comap_u64_load_relaxed(&value->shm->current); /* relaxed: ours to change */
-	old_head = current_head(value);
 	clock_gettime(CLOCK_REALTIME, &now);
 	/* relaxed: published with `current` */
 	comap_u64_store_relaxed(&value->head->published_ns,
 	                        (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec);
 	comap_u64_store_relaxed(&value->head->version,
-	                        (old_head ? comap_u64_load_relaxed(&old_head->version) : 0) + 1);
+	                        current_view(value).version + 1);
 	comap__intent_begin(region, row, value->object.cells_ref, old, value->block);
 	/* [edge value.publish] rel: the whole version before the ref. The commit point. */
 	comap_u64_store_release(&value->shm->current, value->block.offset_bytes);
