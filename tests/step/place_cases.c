@@ -104,6 +104,21 @@ static int make_dead_owner(void *path)
 	return 1;
 }
 
+/* Dies holding it, with nothing under it half-done: what follows takes it over and repairs nothing. */
+static int make_dead_holder(void *path)
+{
+	open_heap(path);
+	PROC_REQUIRE_OK(comap__mutex_lock(the_region, lock_word(), row->token, COMAP_FOREVER));
+	kill(getpid(), SIGKILL);
+	return 1;
+}
+
+static int arrange_dead_holder(void *path)
+{
+	require_killed(make_dead_holder, path);
+	return 0;
+}
+
 static int take_over(const char *path)
 {
 	int code = comap__mutex_lock(the_region, lock_word(), row->token, COMAP_FOREVER);
@@ -144,7 +159,7 @@ const struct step_case place_cases[] = {
 	{ "allocate and grow", NULL, open_with_full_heap, allocate_and_grow, finds_1, only_same,
 	  .heap_max_bytes = 4 << 20 },
 	{ "lock and unlock", NULL, open_heap, lock_and_unlock, finds_1, only_same },
-	{ "take over a lock", arrange_dead_owner, open_after_death, take_over, finds_1, only_same },
+	{ "take over a lock", arrange_dead_holder, open_after_death, take_over, finds_1, only_same },
 	{ "make a value after a death", arrange_dead_owner, open_after_death, make_object_after_death,
 	  finds_1, only_same },
 };
