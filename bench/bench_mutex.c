@@ -116,6 +116,7 @@ int main(int argc, char **argv)
 	bench_against(comap, peer, 1);
 	bench_against(recovery, peer_recovery, 0);
 	bench_need(comap_close(region) == 0);
-	bench_note("a sleeper asks after 1 ms, then less and less often, whether the owner lives; the kernel wakes pthread's at once");
+	bench_note("a sleeper asks after 1 ms, then less and less often, whether the owner lives; the kernel "
+	           "wakes pthread's at once");
 	return bench_end();
 }

@@ -198,7 +198,7 @@ static void lmdb_look(void) { lmdb_read(false); }
 static const struct way lmdb_way = { "LMDB", lmdb_publish, lmdb_full, lmdb_look };
 #endif
 
-/* --- all -------------------------------------------------------------------------------------------------- */
+/* --- all -------------------------------------------------------------------------------------- */
 
 const struct way *const ways[] = {
 	&comap_way, &seqlock_way, &rename_way,

@@ -13,7 +13,8 @@ enum comap_object_kind {
 	COMAP_KIND_OBJECT_TABLE = 2,
 };
 
-/* Finds the object, or makes it where the region was opened with COMAP_CREATE; -ENOENT. Its cells are zeroed at creation. *ret_cells is the ref of the first. */
+/* Finds the object, or makes it where the region was opened with COMAP_CREATE; -ENOENT. Its cells are
+ * zeroed at creation. *ret_cells is the ref of the first. */
 int comap__directory_open(struct comap *region, const char *name, enum comap_object_kind kind,
                           const struct comap_type *type, uint32_t cell_count,
                           struct comap_ref *ret_cells, uint32_t *ret_type_bytes);

@@ -77,6 +77,7 @@ int comap_info(struct comap *region, struct comap_info *ret_info)
 	ret_info->retired_bytes = comap_u64_load_relaxed(&control->retired_bytes);
 	if ((int64_t)ret_info->retired_bytes < 0)
 		ret_info->retired_bytes = 0; /* a hint that a death has put wrong */
+	/* relaxed: counters */
 	ret_info->grace_periods = comap_u64_load_relaxed(&control->grace_periods);
 	ret_info->deaths = comap_u64_load_relaxed(&control->deaths);
 	ret_info->sweeps = comap_u64_load_relaxed(&control->sweeps);

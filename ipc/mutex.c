@@ -115,8 +115,9 @@ int comap__mutex_lock(struct comap *region, struct comap_u64 *word, uint64_t tok
 				comap__futex_wake(futex_half(word), 1);
 			return fail_timeout(region, seen);
 		}
-		/* relaxed failure: look again. Who has slept does not know whether others sleep, and so
-		 * locks with the mark set: an unlock too many wakes, never one too few. */
+		/* [edge mutex.lock] acq, though nothing is concluded from it: the mark alone is set, and a
+		 * failure looks again. Who has slept does not know whether others sleep, and so locks with the
+		 * mark set: an unlock too many wakes, never one too few. */
 		if (!(seen & WAITERS) && !comap_u64_cas_acquire(word, seen, seen | WAITERS))
 			continue;
 		sleep_on(word, seen | WAITERS, &probe_ns, deadline_ns);

@@ -263,6 +263,7 @@ static int check_home(struct comap *region, const struct stat *st)
 		                   "may be torn; unlink it and create it anew", region->path);
 	if (comap__is_guest(region))
 		return 0;
+	/* relaxed: as above */
 	comap_u64_store_relaxed(&control->home_device, st->st_dev);
 	comap_u64_store_relaxed(&control->home_inode, st->st_ino);
 	memcpy(control->boot_id, boot_id, sizeof boot_id);

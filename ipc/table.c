@@ -70,7 +70,7 @@ int comap_table_set_default_ttl(struct comap_table *table, uint64_t ttl_ns)
 	return code;
 }
 
-/* --- statistics ------------------------------------------------------------------------------------------ */
+/* --- statistics ------------------------------------------------------------------------------- */
 
 int comap_table_stats(struct comap_table *table, struct comap_table_stats *ret_stats)
 {
@@ -103,7 +103,7 @@ int64_t comap_table_count(struct comap_table *table)
 	return code ? code : (int64_t)stats.entries;
 }
 
-/* --- the checker -------------------------------------------------------------------------------------------- */
+/* --- the checker ------------------------------------------------------------------------------ */
 
 struct checking {
 	struct comap_table *table;

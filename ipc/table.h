@@ -44,7 +44,7 @@ struct comap__entry_parts {
 	unsigned flags;
 };
 
-/* --- where things are ------------------------------------------------------------------------------- */
+/* --- where things are ------------------------------------------------------------------------- */
 
 uint64_t comap__table_hash(const struct comap_table *table, const void *key, size_t key_bytes);
 
@@ -165,7 +165,7 @@ static inline uint64_t comap__tag_matches(uint64_t tags, uint64_t tag)
 	return (x - 0x0101010101010101ull) & ~x & 0x8080808080808080ull;
 }
 
-/* --- reading: table_read.c ---------------------------------------------------------------------------- */
+/* --- reading: table_read.c -------------------------------------------------------------------- */
 
 /* Finds the key, without regard to time. False: it is not there. Inside a section, or validated. */
 bool comap__table_find(struct comap_table *table, uint64_t hash, const void *key, size_t key_bytes,
@@ -175,7 +175,7 @@ bool comap__table_find(struct comap_table *table, uint64_t hash, const void *key
 int comap__table_check(struct comap_table *table);
 int comap__table_check_key(const void *key, size_t key_bytes);
 
-/* --- under the stripe's lock: table_stripe.c, table_split.c -------------------------------------------- */
+/* --- under the stripe's lock: table_stripe.c, table_split.c ----------------------------------- */
 
 /* A writer at work on one stripe. */
 struct comap__writer {

@@ -47,7 +47,7 @@ bool comap__writer_has_room(const struct comap__writer *writer)
 	return comap__ring_count(&writer->region->threads[writer->row->record]) < COMAP_RING_ENTRIES - 1;
 }
 
-/* --- the journal --------------------------------------------------------------------------------------- */
+/* --- the journal ------------------------------------------------------------------------------ */
 
 static struct comap_ref ref_of(const struct comap__writer *writer, const void *word)
 {
@@ -84,7 +84,7 @@ static void take_counts(struct comap_stripe_shm *stripe)
 	comap_u64_store_relaxed(&stripe->stored_bytes, comap_u64_load_relaxed(&stripe->journal_bytes));
 }
 
-/* --- commits ------------------------------------------------------------------------------------------- */
+/* --- commits ---------------------------------------------------------------------------------- */
 
 void comap__link_commit(struct comap__writer *writer, struct comap_u64 *link, uint64_t old_word,
                         uint64_t word)
@@ -123,7 +123,7 @@ void comap__bucket_set_tag(struct comap_bucket_shm *bucket, unsigned index, uint
 	comap_u64_store_release(&bucket->tags, tags);
 }
 
-/* --- the lock -------------------------------------------------------------------------------------------- */
+/* --- the lock --------------------------------------------------------------------------------- */
 
 /* Has somebody died in the middle of an operation that is not settled yet? */
 static bool dead_left_intents(struct comap *region)
@@ -218,7 +218,7 @@ void comap__stripe_unlock(struct comap__writer *writer)
 	comap__mutex_unlock(&writer->stripe->mutex, writer->row->token);
 }
 
-/* --- chains ------------------------------------------------------------------------------------------------ */
+/* --- chains ----------------------------------------------------------------------------------- */
 
 struct comap_bucket_shm *comap__writer_bucket(struct comap__writer *writer, uint64_t index)
 {
@@ -328,9 +328,9 @@ void comap__chain_expire(struct comap__writer *writer, struct comap_bucket_shm *
 
 	for (unsigned n = 0; bucket && n < COMAP_TABLE_CHAIN_MAX; n++) {
 		for (unsigned i = 0; i < COMAP_BUCKET_SLOTS; i++) {
+			/* relaxed: under the mutex */
 			struct comap__slot slot = { bucket, i, comap_u64_load_relaxed(&bucket->slots[i]) };
 
-			/* relaxed above: under the mutex */
 			if (slot.word == 0 || slot.word & COMAP_REF_LINK ||
 			    !comap__entry_parts(writer->table, slot.word, &parts) ||
 			    !comap__entry_is_over(&parts) || !comap__writer_has_room(writer))

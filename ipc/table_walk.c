@@ -53,7 +53,7 @@ static unsigned bits_of(uint64_t index, uint64_t bucket_count)
 	return index >= m || index < bucket_count - m ? log + 1 : log;
 }
 
-/* --- one chain --------------------------------------------------------------------------------------------- */
+/* --- one chain -------------------------------------------------------------------------------- */
 
 struct chain {
 	uint64_t shape, index, moves;
@@ -103,7 +103,7 @@ static bool collect(struct comap_table *table, const struct comap_stripe_shm *st
 	       comap_u64_load_relaxed(&chain->first->tags) >> 56 == chain->moves;
 }
 
-/* --- copies ------------------------------------------------------------------------------------------------- */
+/* --- copies ----------------------------------------------------------------------------------- */
 
 static int reserve(struct comap_table_walk *walk, size_t more_bytes)
 {
@@ -224,7 +224,7 @@ static int refill(struct comap_table_walk *walk)
 	return 0;
 }
 
-/* --- the interface ------------------------------------------------------------------------------------------- */
+/* --- the interface ---------------------------------------------------------------------------- */
 
 struct comap_table_walk *comap_table_walk_begin(struct comap_table *table)
 {
@@ -278,7 +278,7 @@ void comap_table_walk_end(struct comap_table_walk *walk)
 	free(walk);
 }
 
-/* --- clearing -------------------------------------------------------------------------------------------------- */
+/* --- clearing --------------------------------------------------------------------------------- */
 
 /* Takes the entries of a chain away while the ring has room; true when none is left. */
 static bool clear_chain(struct comap__writer *writer, struct comap_bucket_shm *bucket)

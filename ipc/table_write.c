@@ -22,7 +22,7 @@
 #define HAND_EVERY 4         /* of so many writes one looks for expired entries elsewhere */
 #define VERSION_MASK ((1ull << 44) - 1)
 
-/* --- the new entry --------------------------------------------------------------------------------------- */
+/* --- the new entry ---------------------------------------------------------------------------- */
 
 /* An entry under construction. */
 struct draft {
@@ -89,7 +89,7 @@ static uint64_t draft_seal(struct comap__writer *writer, struct draft *draft)
 	return version;
 }
 
-/* --- under the lock ------------------------------------------------------------------------------------------ */
+/* --- under the lock --------------------------------------------------------------------------- */
 
 static int outcome_of(const struct comap_table_write *write, bool there, uint64_t version)
 {
@@ -204,7 +204,7 @@ static int write_entry(struct comap_table *table, const struct comap_table_write
 	return code;
 }
 
-/* --- the interface --------------------------------------------------------------------------------------------- */
+/* --- the interface ---------------------------------------------------------------------------- */
 
 static int check_write(struct comap_table *table, const struct comap_table_write *write)
 {
@@ -303,7 +303,7 @@ int comap_table_remove(struct comap_table *table, const void *key, size_t key_by
 	return there ? COMAP_TABLE_DONE : COMAP_TABLE_MISSING;
 }
 
-/* --- touch ------------------------------------------------------------------------------------------------------- */
+/* --- touch ------------------------------------------------------------------------------------ */
 
 /* The entry has no place for a time: a copy that has one, under the same version, takes its place. */
 static int make_mortal(struct comap__writer *writer, struct comap__slot *slot,
@@ -349,7 +349,7 @@ int comap_table_touch(struct comap_table *table, const void *key, size_t key_byt
 	return code;
 }
 
-/* --- counters ------------------------------------------------------------------------------------------------------ */
+/* --- counters --------------------------------------------------------------------------------- */
 
 /* 1: added; 0: the key is not there; or an error. */
 static int add_in_place(struct comap_table *table, const void *key, size_t key_bytes, int64_t delta,

@@ -100,7 +100,7 @@ static void note_done(struct work *work, const char *what, uint64_t count)
 	out_end(&work->call.out);
 }
 
-/* --- get ---------------------------------------------------------------------------------------------- */
+/* --- get -------------------------------------------------------------------------------------- */
 
 const char tool_table_get_help[] =
 	"A table with a field list has its values printed field by field, one without as bytes.\n"
@@ -160,7 +160,7 @@ int tool_table_get(int argc, char **argv)
 	return code;
 }
 
-/* --- put, del ------------------------------------------------------------------------------------------- */
+/* --- put, del --------------------------------------------------------------------------------- */
 
 const char tool_table_put_help[] =
 	"The value is TEXT, or standard input. A table that the region does not have is made.\n"
@@ -260,7 +260,7 @@ int tool_table_del(int argc, char **argv)
 	return code;
 }
 
-/* --- scan ------------------------------------------------------------------------------------------------- */
+/* --- scan ------------------------------------------------------------------------------------- */
 
 const char tool_table_scan_help[] =
 	"One line for each entry: key, tab, value, with \\t \\n \\\\ and \\xNN for other bytes; in no\n"
@@ -384,7 +384,7 @@ int tool_table_scan(int argc, char **argv)
 	return code;
 }
 
-/* --- load -------------------------------------------------------------------------------------------------- */
+/* --- load ------------------------------------------------------------------------------------- */
 
 const char tool_table_load_help[] =
 	"Puts the lines of FILE, or of standard input, into the table: key, tab, value, as scan\n"
@@ -487,7 +487,7 @@ int tool_table_load(int argc, char **argv)
 	return code;
 }
 
-/* --- stat --------------------------------------------------------------------------------------------------- */
+/* --- stat ------------------------------------------------------------------------------------- */
 
 const char tool_table_stat_help[] =
 	"Options:\n"

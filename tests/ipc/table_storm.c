@@ -39,7 +39,10 @@ static struct comap *region;
 static struct comap_table *table;
 
 static bool over(void) { return proc_point(STOP) > 0; }
-static void count(unsigned counter) { comap_u64_add_relaxed(proc_counter(counter), 1); /* relaxed: a statistic */ }
+static void count(unsigned counter)
+{
+	comap_u64_add_relaxed(proc_counter(counter), 1); /* relaxed: a statistic */
+}
 
 static void storm_open(uint32_t flags)
 {
@@ -64,7 +67,7 @@ static void storm_close(void)
 	PROC_REQUIRE_OK(comap_close(region));
 }
 
-/* --- keys and values -------------------------------------------------------------------------------------- */
+/* --- keys and values -------------------------------------------------------------------------- */
 
 struct key { uint64_t writer, key; };
 
@@ -104,7 +107,7 @@ static uint64_t found_state(uint64_t writer, uint64_t key)
 	return state_of(buffer, view.size_bytes, writer, key);
 }
 
-/* --- writers ------------------------------------------------------------------------------------------------ */
+/* --- writers ---------------------------------------------------------------------------------- */
 
 /* A refusal (a lock held by a stopped one, memory pinned) must have changed nothing. */
 static bool refused(int code)
@@ -249,7 +252,7 @@ static int writer(void *arg)
 	return 0;
 }
 
-/* --- readers -------------------------------------------------------------------------------------------------- */
+/* --- readers ---------------------------------------------------------------------------------- */
 
 /* What is found is what was done last before the look, or something begun since. */
 static void judge(struct cell *cell, uint64_t done, uint64_t found)
@@ -313,7 +316,7 @@ static int guest(void *arg)
 	return 0;
 }
 
-/* --- the storm --------------------------------------------------------------------------------------------------- */
+/* --- the storm -------------------------------------------------------------------------------- */
 
 static struct proc *players[PLAYERS];
 static uint64_t wake_ns[PLAYERS];

@@ -40,7 +40,7 @@ static int close_table(void **state)
 
 #define TABLE_TEST(function) cmocka_unit_test_setup_teardown(function, open_table, close_table)
 
-/* --- small helpers ------------------------------------------------------------------------------------ */
+/* --- small helpers ---------------------------------------------------------------------------- */
 
 static int put(const char *key, const char *value)
 {
@@ -77,7 +77,7 @@ static bool get_number(uint64_t number, uint64_t *ret_value)
 	return comap_table_get(table, &number, sizeof number, ret_value, sizeof *ret_value, NULL) == 0;
 }
 
-/* --- the operations -------------------------------------------------------------------------------------- */
+/* --- the operations --------------------------------------------------------------------------- */
 
 static void test_put_get_remove(void **state)
 {
@@ -202,7 +202,7 @@ static void test_refuses_what_makes_no_sense(void **state)
 	assert_null(comap_value_open(region, "t", NULL)); /* a table is no value */
 }
 
-/* --- an oracle ---------------------------------------------------------------------------------------------- */
+/* --- an oracle -------------------------------------------------------------------------------- */
 
 #define ORACLE_KEYS 5000u
 
@@ -258,7 +258,7 @@ static void test_random_operations_agree_with_an_oracle(void **state)
 	assert_int_equal(comap_table_count(table), count);
 }
 
-/* --- growth and many ---------------------------------------------------------------------------------------- */
+/* --- growth and many -------------------------------------------------------------------------- */
 
 static void test_grows_and_keeps_everything(void **state)
 {
@@ -302,7 +302,7 @@ static void test_view_many_agrees_with_view(void **state)
 	}
 }
 
-/* --- walks ------------------------------------------------------------------------------------------------------ */
+/* --- walks ------------------------------------------------------------------------------------ */
 
 static unsigned seen[200000];
 
@@ -362,7 +362,7 @@ static void test_clear(void **state)
 	assert_true(get_number(17, &value));
 }
 
-/* --- time ------------------------------------------------------------------------------------------------------- */
+/* --- time ------------------------------------------------------------------------------------- */
 
 static void pause_ms(long ms)
 {
@@ -450,7 +450,7 @@ static void test_writers_take_expired_entries_away(void **state)
 	assert_int_equal(stats.entries, 2001);
 }
 
-/* --- counters --------------------------------------------------------------------------------------------------- */
+/* --- counters --------------------------------------------------------------------------------- */
 
 static void test_counters(void **state)
 {
@@ -471,7 +471,7 @@ static void test_counters(void **state)
 	assert_int_equal(sum, 1); /* it had expired: a new one */
 }
 
-/* --- types, guests, space ------------------------------------------------------------------------------------------ */
+/* --- types, guests, space --------------------------------------------------------------------- */
 
 struct price { double bid; double ask; };
 COMAP_FIELDS(struct price, COMAP_FIELD(f64, bid), COMAP_FIELD(f64, ask));

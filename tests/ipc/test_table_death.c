@@ -71,7 +71,7 @@ static unsigned find(uint64_t key)
 	return value == old_value(key) ? OLD : NEW;
 }
 
-/* --- the operations -------------------------------------------------------------------------------------- */
+/* --- the operations --------------------------------------------------------------------------- */
 
 static int put_new(void) { return put(KEYS, new_value(KEYS)); }
 static int put_over(void) { return put(7, new_value(7)); }
@@ -131,7 +131,7 @@ static const struct operation operations[] = {
 };
 #define OPERATION_COUNT (sizeof operations / sizeof operations[0])
 
-/* --- roles --------------------------------------------------------------------------------------------------- */
+/* --- roles ------------------------------------------------------------------------------------ */
 
 struct act {
 	const struct operation *operation;
@@ -286,7 +286,7 @@ static void test_kill_everywhere(void **state)
 	print_message("%u kills\n", kills);
 }
 
-/* --- standing still ---------------------------------------------------------------------------------------------- */
+/* --- standing still --------------------------------------------------------------------------- */
 
 enum { HELD };
 

@@ -143,7 +143,7 @@ static void test_held_before_the_slots(void **state) { hold(looker, "table.aimed
 static void test_held_before_the_link(void **state) { hold(looker, "table.looked", 3); }
 static void test_walk_held_before_the_last_slot(void **state) { hold(walker, "table.collecting", 23); }
 
-/* --- what a dead writer has published -------------------------------------------------------------------- */
+/* --- what a dead writer has published --------------------------------------------------------- */
 
 enum { OPEN, DEAD };
 

@@ -11,7 +11,8 @@
 #define KEYS_MAX 40u
 
 static struct comap_table *the_table;
-static uint64_t keys[KEYS_MAX]; /* of stripe 0, bucket 0 of 4; the same for everybody: the seed is the file's */
+/* Of stripe 0, bucket 0 of 4; the same for everybody: the seed is the file's. */
+static uint64_t keys[KEYS_MAX];
 static unsigned prepared;       /* how many of them the table begins with */
 
 static void choose_keys(void)
