@@ -66,8 +66,9 @@ struct comap_options {
 #define COMAP_OPTIONS_INIT { sizeof(struct comap_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /* Opens the region `name`, attaching to it or creating it as the flags (enum comap_flags) say. One
- * process opens one region once: further opens give the same handle and count it; an open of a
- * region that the process has open is a lookup without a lock. Every handle is to be closed.
+ * process opens one path once: further opens give the same handle and count it; an open of what the
+ * process has open is a lookup without a lock. Every handle is to be closed. (Two paths to one file,
+ * by a link or a bind mount, are two handles with a seat each, and mean the same region.)
  * Errors: -ENOENT there is none (without CREATE and WAIT); -EACCES no permission; -EINVAL not a
  * regular file, or flags that exclude each other; -EBADMSG empty, short, foreign or damaged;
  * -EPROTONOSUPPORT a newer format, unknown features, another byte order or layout; -EPERM another
