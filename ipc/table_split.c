@@ -111,10 +111,12 @@ static int drop_chain(struct comap__writer *writer, struct comap_bucket_shm *buc
 static bool stands_before(struct comap__writer *writer, struct comap_bucket_shm *bucket,
                           const struct comap_bucket_shm *end, uint64_t word)
 {
-	for (; bucket && bucket != end; bucket = comap__bucket_next(writer, bucket))
+	for (unsigned n = 0; bucket && bucket != end && n < COMAP_TABLE_CHAIN_MAX; n++) {
 		for (unsigned i = 0; i < COMAP_BUCKET_SLOTS; i++)
 			if (comap_u64_load_relaxed(&bucket->slots[i]) == word) /* relaxed: under the mutex */
 				return true;
+		bucket = comap__bucket_next(writer, bucket);
+	}
 	return false;
 }
 
@@ -123,9 +125,11 @@ static unsigned count_free(struct comap__writer *writer, struct comap_bucket_shm
 {
 	unsigned count = 0;
 
-	for (; bucket && bucket != end; bucket = comap__bucket_next(writer, bucket))
+	for (unsigned n = 0; bucket && bucket != end && n < COMAP_TABLE_CHAIN_MAX; n++) {
 		for (unsigned i = 0; i < COMAP_BUCKET_SLOTS; i++)
 			count += comap_u64_load_relaxed(&bucket->slots[i]) == 0; /* relaxed: under the mutex */
+		bucket = comap__bucket_next(writer, bucket);
+	}
 	return count;
 }
 
@@ -205,7 +209,7 @@ static int copy_movers(struct comap__writer *writer, struct comap_bucket_shm *fr
 	struct comap_bucket_shm *to = comap__writer_bucket(writer, index);
 	int code = 0;
 
-	for (; from && !code; from = comap__bucket_next(writer, from)) {
+	for (unsigned n = 0; from && !code && n < COMAP_TABLE_CHAIN_MAX; n++) {
 		fetch_entries(writer, from);
 		for (unsigned i = 0; i < COMAP_BUCKET_SLOTS && !code; i++) {
 			uint64_t word = comap_u64_load_relaxed(&from->slots[i]); /* relaxed: under the mutex */
@@ -213,6 +217,7 @@ static int copy_movers(struct comap__writer *writer, struct comap_bucket_shm *fr
 			if (belongs(writer, word, index, index + 1))
 				code = copy_slot(writer, to, word, from->tags.v >> i * 8 & 0xff);
 		}
+		from = comap__bucket_next(writer, from);
 	}
 	COMAP_FAULT("table.copied");
 	return code;
@@ -220,7 +225,7 @@ static int copy_movers(struct comap__writer *writer, struct comap_bucket_shm *fr
 
 static void clear_movers(struct comap__writer *writer, struct comap_bucket_shm *from, uint64_t index)
 {
-	for (; from; from = comap__bucket_next(writer, from))
+	for (unsigned n = 0; from && n < COMAP_TABLE_CHAIN_MAX; n++) {
 		for (unsigned i = 0; i < COMAP_BUCKET_SLOTS; i++) {
 			uint64_t word = comap_u64_load_relaxed(&from->slots[i]); /* relaxed: under the mutex */
 
@@ -230,6 +235,8 @@ static void clear_movers(struct comap__writer *writer, struct comap_bucket_shm *
 			comap_u64_store_release(&from->slots[i], 0);
 			comap__bucket_set_tag(from, i, 0);
 		}
+		from = comap__bucket_next(writer, from);
+	}
 	COMAP_FAULT("table.cleared");
 }
 

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+/* A process with a seat scribbles over the heap while a reader and a guest go on looking: nobody crashes,
+ * nobody hangs, every call comes back. What they find is anything. */
+#include "proc.h"
+
+#include <comap.h>
+
+#include "region.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define KEYS 5000u
+#define SCRIBBLES 400000u
+#define CALL_MS 5000u   /* no call may take longer, on a loaded machine with sanitizers too */
+
+enum { STOP, READY };
+
+static struct comap *region;
+static struct comap_table *table;
+
+static void open_as(const char *path, uint32_t flags)
+{
+	region = comap_open(path, flags);
+	PROC_REQUIRE(region);
+	table = comap_table_open(region, "t", NULL);
+	PROC_REQUIRE(table);
+}
+
+static int maker(void *path)
+{
+	static char value[300];
+
+	open_as(path, COMAP_CREATE);
+	for (uint64_t key = 0; key < KEYS; key++)
+		PROC_REQUIRE_OK(comap_table_put(table, &key, sizeof key, value, key % sizeof value));
+	comap_table_close(table);
+	return comap_close(region);
+}
+
+/* Words at random, and words copied from elsewhere: those look like refs and lengths. */
+static int scribbler(void *path)
+{
+	struct comap_u64 *words;
+	uint64_t count;
+
+	open_as(path, 0);
+	PROC_REQUIRE_OK(comap__heap_make_writable(region));
+	words = (void *)(region->writable + region->identity->heap_offset_bytes);
+	count = comap_u64_load_acquire(&region->control->heap_committed_bytes) / 8;
+	proc_await(READY, 2);
+	for (unsigned i = 0; i < SCRIBBLES; i++) {
+		uint64_t word = proc_random_below(4) ? comap_u64_load_relaxed(&words[proc_random_below(count)])
+		                                     : proc_random() >> proc_random_below(64);
+
+		comap_u64_store_relaxed(&words[proc_random_below(count)], word ^ proc_random_below(2));
+	}
+	proc_post(STOP);
+	return 0; /* its seat is left as by a death */
+}
+
+static uint64_t touch(const void *data, size_t size_bytes)
+{
+	const volatile unsigned char *bytes = data;
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < size_bytes; i += 64)
+		sum += bytes[i];
+	return sum;
+}
+
+static void look_once(bool is_guest, uint64_t key)
+{
+	static char buffer[1000];
+	struct comap_view view;
+	uint64_t begun_ns = comap_now_ns();
+	int code;
+
+	if (is_guest) {
+		code = comap_table_get(table, &key, sizeof key, buffer, sizeof buffer, NULL);
+		PROC_REQUIRE(code == 0 || code == -ENOENT || code == -ENOBUFS || code == -EAGAIN);
+	} else {
+		COMAP_READ(region) {
+			view = comap_table_view(table, &key, sizeof key);
+			if (view.data)
+				(void)touch(view.data, view.size_bytes);
+		}
+	}
+	PROC_REQUIRE(comap_now_ns() - begun_ns < CALL_MS * 1000000ull);
+}
+
+static void walk_once(void)
+{
+	struct comap_table_walk *walk = comap_table_walk_begin(table);
+	struct comap_table_entry entry;
+
+	PROC_REQUIRE(walk);
+	for (unsigned i = 0; i < KEYS * 4 && comap_table_walk_next(walk, &entry) == 1; i++)
+		(void)(touch(entry.key, entry.key_bytes) + touch(entry.value, entry.value_bytes));
+	comap_table_walk_end(walk);
+}
+
+static int look(bool is_guest)
+{
+	struct comap_check report;
+
+	proc_post(READY);
+	while (proc_point(STOP) == 0)
+		for (unsigned i = 0; i < 1000; i++)
+			look_once(is_guest, proc_random_below(KEYS));
+	for (uint64_t key = 0; key < KEYS; key++)
+		look_once(is_guest, key);
+	walk_once();
+	PROC_REQUIRE(comap_check(region, &report) == 1); /* it sees the damage, and comes back */
+	return 0; /* closing would be repairing: the file is past that */
+}
+
+static int reader(void *path)
+{
+	open_as(path, 0);
+	return look(false);
+}
+
+static int guest(void *path)
+{
+	open_as(path, COMAP_GUEST);
+	return look(true);
+}
+
+static void test_scribbles_harm_nobody_who_looks(void **state)
+{
+	void *path = (void *)(uintptr_t)proc_path(PROC_SHM, "region");
+	struct proc *players[3];
+
+	proc_assert_ok(proc_spawn("maker", maker, path));
+	players[0] = proc_spawn("reader", reader, path);
+	players[1] = proc_spawn("guest", guest, path);
+	players[2] = proc_spawn("scribbler", scribbler, path);
+	for (unsigned i = 0; i < 3; i++)
+		proc_assert_ok(players[i]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		PROC_TEST(test_scribbles_harm_nobody_who_looks),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
