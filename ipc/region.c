@@ -118,10 +118,32 @@ int comap__region_fd(struct comap *region, int *ret_fd)
 	return 0;
 }
 
+static int check_committed(struct comap *region, int fd, enum comap_cause cause)
+{
+	/* [edge region.committed] acq: as in comap__at(). Before the length is asked for: the file may
+	 * be growing. */
+	uint64_t committed = comap_u64_load_acquire(&region->control->heap_committed_bytes);
+	struct stat st;
+
+	if (committed > region->identity->heap_max_bytes)
+		return comap__fail(COMAP_CAUSE_CORRUPT, "%s: says that %llu bytes of heap are in use, of at "
+		                   "most %llu", region->path, (unsigned long long)committed,
+		                   (unsigned long long)region->identity->heap_max_bytes);
+	if (fstat(fd, &st) != 0)
+		return comap__fail_errno(errno, "%s", region->path);
+	if ((uint64_t)st.st_size < region->identity->heap_offset_bytes + committed)
+		return comap__fail(cause, "%s: %lld bytes, %llu are in use: the file was cut off",
+		                   region->path, (long long)st.st_size,
+		                   (unsigned long long)(region->identity->heap_offset_bytes + committed));
+	return 0;
+}
+
 int comap__region_allocate(struct comap *region, uint64_t offset_bytes, uint64_t size_bytes)
 {
 	int fd = -1, code = comap__region_fd(region, &fd);
 
+	if (!code)
+		code = check_committed(region, fd, COMAP_CAUSE_TRUNCATED); /* growth would hide it */
 	if (code)
 		return code;
 	code = comap__file_allocate(fd, offset_bytes, size_bytes);
@@ -130,6 +152,34 @@ int comap__region_allocate(struct comap *region, uint64_t offset_bytes, uint64_t
 }
 
 /* --- views --- */
+
+static int guard_view(struct comap *region, char *base, uint64_t begin, int protection,
+                      struct comap__guard_entry **ret_guard)
+{
+	struct comap__guard_range range = {
+		.base = base + begin, .size_bytes = region->total_bytes - begin, .file_offset_bytes = begin,
+		.fd = region->fd, .protection = protection, .page_bytes = comap__vm_page_bytes(),
+	};
+	int code = comap__guard_add(&range, ret_guard);
+
+	return code ? comap__fail_errno(code, "guarding %s", region->path) : 0;
+}
+
+int comap__region_status(struct comap *region)
+{
+	struct comap__guard_entry *bad = comap__guard_is_bad(region->view_guard) ? region->view_guard :
+	                                 comap__guard_is_bad(region->writable_guard)
+	                                         ? region->writable_guard : NULL;
+	struct comap__guard_fault fault;
+	int fd;
+
+	if (COMAP_LIKELY(!bad))
+		return 0;
+	fault = comap__guard_first_fault(bad);
+	if (comap__region_fd(region, &fd) == 0)
+		fault.fd = fd; /* the host may have closed the one of the open */
+	return comap__guard_explain(&fault, region->path);
+}
 
 static int place_view(struct comap *region, int fd)
 {
@@ -146,7 +196,9 @@ static int place_view(struct comap *region, int fd)
 		return comap__fail_errno(code, "cannot open %s again for reading", region->path);
 	code = comap__vm_place(base, region->total_bytes, read_only_fd, 0, PROT_READ);
 	close(read_only_fd);
-	return code ? comap__fail_errno(code, "cannot map %s", region->path) : 0;
+	if (code)
+		return comap__fail_errno(code, "cannot map %s", region->path);
+	return guard_view(region, base, 0, PROT_READ, &region->view_guard);
 }
 
 static int place_writable(struct comap *region, int fd)
@@ -161,7 +213,9 @@ static int place_writable(struct comap *region, int fd)
 		                         "create it with a smaller maximum", region->total_bytes, region->path);
 	region->writable = base;
 	code = comap__vm_place(region->writable + begin, end - begin, fd, begin, PROT_READ | PROT_WRITE);
-	return code ? comap__fail_errno(code, "cannot map %s for writing", region->path) : 0;
+	if (code)
+		return comap__fail_errno(code, "cannot map %s for writing", region->path);
+	return guard_view(region, base, begin, PROT_READ | PROT_WRITE, &region->writable_guard);
 }
 
 int comap__heap_make_writable(struct comap *region)
@@ -209,8 +263,9 @@ static int map_region(struct comap *region, int fd, const struct comap_identity_
 	code = place_view(region, fd);
 	if (code)
 		return code;
-	region->identity = (const void *)region->view;
-	if (memcmp(region->identity, identity, sizeof *identity) != 0)
+	region->identity_copy = *identity;
+	region->identity = &region->identity_copy;
+	if (memcmp(region->view, identity, sizeof *identity) != 0)
 		return comap__fail(COMAP_CAUSE_REPLACED, "%s changed while it was opened", region->path);
 	if (!comap__is_guest(region))
 		code = place_writable(region, fd);
@@ -220,26 +275,6 @@ static int map_region(struct comap *region, int fd, const struct comap_identity_
 }
 
 /* --- state of the file --- */
-
-static int check_committed(struct comap *region, int fd)
-{
-	/* [edge region.committed] acq: as in comap__at(). Before the length is asked for: the file may
-	 * be growing. */
-	uint64_t committed = comap_u64_load_acquire(&region->control->heap_committed_bytes);
-	struct stat st;
-
-	if (committed > region->identity->heap_max_bytes)
-		return comap__fail(COMAP_CAUSE_CORRUPT, "%s: says that %llu bytes of heap are in use, of at "
-		                   "most %llu", region->path, (unsigned long long)committed,
-		                   (unsigned long long)region->identity->heap_max_bytes);
-	if (fstat(fd, &st) != 0)
-		return comap__fail_errno(errno, "%s", region->path);
-	if ((uint64_t)st.st_size < region->identity->heap_offset_bytes + committed)
-		return comap__fail(COMAP_CAUSE_SHORT, "%s: %lld bytes, %llu are in use: the file was cut off",
-		                   region->path, (long long)st.st_size,
-		                   (unsigned long long)(region->identity->heap_offset_bytes + committed));
-	return 0;
-}
 
 /* A copy, or a file from before a restart: the locks of whoever had it mean nothing here. Clean, it
  * may be used and is ours from now on; unclean, its bytes may be torn. */
@@ -283,7 +318,13 @@ int comap__attached(struct comap *region)
 	if (!comap_u32_load_relaxed(&region->attachment->attached))
 		return comap__fail(COMAP_CAUSE_FORKED, "this process was forked from one that is attached to "
 		                   "%s: call comap_attach() first", region->path);
-	return 0;
+	return comap__region_status(region);
+}
+
+int comap_status(struct comap *region)
+{
+	return region ? comap__region_status(region)
+	              : comap__fail(COMAP_CAUSE_ARGUMENT, "the region handle is NULL");
 }
 
 /* --- open and close --- */
@@ -292,6 +333,8 @@ static void destroy(struct comap *region)
 {
 	if (!region)
 		return;
+	comap__guard_remove(region->view_guard);
+	comap__guard_remove(region->writable_guard);
 	if (region->view)
 		comap__vm_unmap((void *)(uintptr_t)region->view, region->total_bytes);
 	if (region->writable && !region->one_view)
@@ -402,7 +445,7 @@ static int open_existing(const char *path, const struct comap_options *options, 
 	region->inode = st.st_ino;
 	code = map_region(region, fd, &identity);
 	if (!code)
-		code = check_committed(region, fd);
+		code = check_committed(region, fd, COMAP_CAUSE_SHORT);
 	if (!code)
 		code = check_home(region, &st);
 	if (!code && !guest)

@@ -7,6 +7,7 @@
 #include <comap/rcu.h>
 
 #include "error.h"
+#include "guard.h"
 #include "layout.h"
 
 #include <pthread.h>
@@ -38,7 +39,11 @@ struct comap {
 	struct comap_u32 heap_writable;
 	bool one_view;                /* tests: both are one mapping, as TSan needs it */
 
-	const struct comap_identity_shm *identity;
+	/* SIGBUS in the views becomes a status: somebody has cut the file off. NULL: the guard is off. */
+	struct comap__guard_entry *view_guard, *writable_guard;
+
+	const struct comap_identity_shm *identity; /* this process's copy, checked at the open */
+	struct comap_identity_shm identity_copy;
 	struct comap_control_shm *control;
 	struct comap_object_shm *objects;
 	struct comap_seat_shm *seats;
@@ -87,7 +92,12 @@ int comap__heap_make_writable(struct comap *region);
 /* The descriptor, checked: closefrom() in the host may have taken it, and another file its number. */
 int comap__region_fd(struct comap *region, int *ret_fd);
 
-/* 0, or why a call that needs a seat cannot go on: NULL, guest, forked child, closing. */
+/* 0, or -ESTALE, -ENOSPC, -EIO once a page of the views could not be had: what was read may have been
+ * zeros, what was stored is lost. */
+int comap__region_status(struct comap *region);
+
+/* 0, or why a call that needs a seat cannot go on: NULL, guest, forked child, closing,
+ * cut off. */
 int comap__attached(struct comap *region);
 
 /* More space for a part: [offset, offset + size) of the file. Repeatable. */

@@ -146,12 +146,19 @@ static const struct comap_value_head_shm *head_of(struct comap_view view)
 
 struct comap_view comap_value_view(struct comap_value *value)
 {
+	struct comap_view view;
+
 	if (COMAP_UNLIKELY(!value || !comap__in_section(value->object.region))) {
 		if (check_handle(value) == 0)
 			comap__fail(COMAP_CAUSE_ARGUMENT, "a view is taken inside a read section: COMAP_READ");
 		return (struct comap_view){ 0 };
 	}
-	return current_view(value);
+	view = current_view(value);
+	/* Nothing there, or zeros in the place of a page that is gone? */
+	if (COMAP_UNLIKELY(!view.data || comap__guard_is_bad(value->object.region->view_guard)) &&
+	    comap__region_status(value->object.region) != 0)
+		return (struct comap_view){ 0 };
+	return view;
 }
 
 /* Bytes that may change under the reader, by relaxed words: no value is invented between two loads.
@@ -236,11 +243,15 @@ static int seated_get(struct comap_value *value, void *buffer, size_t capacity_b
 static int get(struct comap_value *value, void *buffer, size_t capacity_bytes,
                struct comap_view *ret_view, uint64_t *ret_published_ns)
 {
+	int code, status;
+
 	if (!value)
 		return check_handle(value);
-	return comap__is_guest(value->object.region)
+	code = comap__is_guest(value->object.region)
 		? guest_get(value, buffer, capacity_bytes, ret_view, ret_published_ns)
 		: seated_get(value, buffer, capacity_bytes, ret_view, ret_published_ns);
+	status = comap__region_status(value->object.region); /* after the copy */
+	return status ? status : code;
 }
 
 int comap_value_get(struct comap_value *value, void *buffer, size_t capacity_bytes,
@@ -321,6 +332,9 @@ int comap_value_wait(struct comap_value *value, uint64_t seen, uint64_t deadline
 	for (;;) {
 		if (comap_value_version(value) > seen)
 			return 0;
+		code = comap__region_status(value->object.region);
+		if (code)
+			return code;
 		/* relaxed: a flag of its own; seen within the next sleep */
 		if (comap_u64_load_relaxed(&value->object.region->control->superseded))
 			return comap__fail(COMAP_CAUSE_SUPERSEDED, "%s was unlinked: open it again for the one "
@@ -522,7 +536,7 @@ int comap_value_publish(struct comap_value *value)
 	COMAP_FAULT("publish.settled");
 	finish_building(value);
 	comap__flag_wake(&value->shm->waiting);
-	return 0;
+	return comap__region_status(region); /* where the file was cut off meanwhile, nobody will see it */
 }
 
 int comap_value_put(struct comap_value *value, const void *data, size_t size_bytes)

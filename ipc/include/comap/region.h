@@ -88,6 +88,13 @@ COMAP_API int comap_close(struct comap *region);
  * attached already. */
 COMAP_API int comap_attach(struct comap *region);
 
+/* 0 while all is well; -ESTALE (TRUNCATED) after somebody has cut the file off under those who have it
+ * open, -ENOSPC or -EIO where a page could not be had: what was read from the region since the last 0
+ * may have been zeros, what was stored is lost, and every other call says so too. It stays so: unlink the
+ * region and create it anew. Guests too. Costs a few loads. (The first open installs the guard's handler
+ * of SIGBUS, see guard.h; with COMAP_GUARD_OFF this is always 0 and such a page ends the process.) */
+COMAP_API int comap_status(struct comap *region);
+
 /* Takes the name away and marks the region superseded: those who have it go on, and their waits
  * end with -ESTALE. -ENOENT. */
 COMAP_API int comap_unlink(const char *name);
