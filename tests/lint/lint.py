@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """The tree against its own rules. Each rule is a function that yields complaints; a run fails on any.
 
-    lint.py SOURCE RULE        RULE: layers, edges, shape, paths, headers, or --list
+    lint.py SOURCE RULE        RULE: layers, edges, shape, paths, headers, links, or --list
 """
 import re
 import subprocess
@@ -144,7 +144,36 @@ def headers(source):
                     yield path, 0, f"does not compile alone as {suffix[1:]}: {result.stderr.splitlines()[0]}"
 
 
-RULES = {rule.__name__: rule for rule in (layers, edges, shape, paths, headers)}
+# --- links: relative links of the pages lead somewhere, and so do their anchors --------------------
+
+def anchors(path):
+    for line in path.read_text().splitlines():
+        match = re.match(r"#+ (.*)", line)
+        if match:
+            yield re.sub(r"[^\w\- ]", "", match[1].strip().lower()).replace(" ", "-")
+
+
+def links(source):
+    pages = [source / "README.md", source / "HACKING.md", *sorted((source / "docs").rglob("*.md"))]
+    for path in pages:
+        code = False
+        for number, line in numbered(path):
+            code ^= line.startswith("```")
+            for target in [] if code else re.findall(r"\]\(([^)\s]+)\)", line):
+                name, _, anchor = target.partition("#")
+                if re.match(r"[a-z]+:", target):
+                    continue
+                page = (path.parent / name) if name else path
+                if not page.exists():
+                    yield path, number, f"{name} is not there"
+                elif anchor and page.suffix == ".md" and anchor not in anchors(page):
+                    yield path, number, f"{name} has no heading #{anchor}"
+            for named in [] if code else re.findall(r"`((?:tests|ipc|core|docs|examples|bench|tools)/[\w./-]+)`", line):
+                if not (source / named).exists():
+                    yield path, number, f"{named} is not there"
+
+
+RULES = {rule.__name__: rule for rule in (layers, edges, shape, paths, headers, links)}
 
 
 def main():
