@@ -126,15 +126,25 @@ static bool adopt_page(struct comap *region, uint64_t token, struct comap_page_s
 	uint64_t word = comap_u64_load_relaxed(&desc->word); /* relaxed: CAS decides */
 	uint32_t count = comap__blocks_per_page(block_bytes);
 
-	if (comap__page_kind(word) != COMAP_PAGE_CLASS || desc->block_bytes.v != block_bytes ||
-	    comap_u32_load_relaxed(&desc->free_hint) < (count + 7) / 8) /* relaxed: a hint */
+	/* relaxed, both: hints until the page is ours */
+	if (comap__page_kind(word) != COMAP_PAGE_CLASS ||
+	    comap_u32_load_relaxed(&desc->block_bytes) != block_bytes ||
+	    comap_u32_load_relaxed(&desc->free_hint) < (count + 7) / 8)
 		return false;
 	if (comap__word_rest(word) == token)
 		return true;
 	if (comap__word_rest(word) != 0 && comap__thread_seat(region, comap__word_rest(word)) != 0)
 		return false;
 	/* [edge page.word] acq: who gave it up is done with it */
-	return comap_u64_cas_acq_rel(&desc->word, word, comap__page_word(COMAP_PAGE_CLASS, token));
+	if (!comap_u64_cas_acq_rel(&desc->word, word, comap__page_word(COMAP_PAGE_CLASS, token)))
+		return false;
+	/* relaxed: ours. The word may be the one that we saw although the page was free meanwhile and has
+	 * become another class's. */
+	if (COMAP_LIKELY(comap_u32_load_relaxed(&desc->block_bytes) == block_bytes))
+		return true;
+	/* [edge page.word] rel */
+	comap_u64_store_release(&desc->word, comap__page_word(COMAP_PAGE_CLASS, 0));
+	return false;
 }
 
 /* A page of the class with free blocks, from the hint on; else a page fresh or freed. The first

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #define KEYS 5000u
 #define SCRIBBLES 400000u
@@ -54,6 +55,8 @@ static int scribbler(void *path)
 		                                     : proc_random() >> proc_random_below(64);
 
 		comap_u64_store_relaxed(&words[proc_random_below(count)], word ^ proc_random_below(2));
+		if (i % 1000 == 0)
+			usleep(1000); /* the others go on in between */
 	}
 	proc_post(STOP);
 	return 0; /* its seat is left as by a death */
