@@ -529,7 +529,7 @@ static int open_scan(struct comap_scan *scan, struct comap_scan **ret_scan)
 
 static int new_scan(const struct comap_scan_options *options, struct comap_scan **ret_scan)
 {
-	struct comap_scan *scan;
+	struct comap_scan *scan = NULL;
 	int code;
 
 	if (!ret_scan)
@@ -550,7 +550,7 @@ static int new_scan(const struct comap_scan_options *options, struct comap_scan 
 int comap_scan_open(const char *path, const struct comap_scan_options *options,
                     struct comap_scan **ret_scan)
 {
-	struct comap_scan *scan;
+	struct comap_scan *scan = NULL;
 	int code;
 
 	if (!path)
@@ -573,7 +573,7 @@ int comap_scan_open(const char *path, const struct comap_scan_options *options,
 int comap_scan_open_fd(int fd, const struct comap_scan_options *options,
                        struct comap_scan **ret_scan)
 {
-	struct comap_scan *scan;
+	struct comap_scan *scan = NULL;
 	int code = new_scan(options, &scan);
 
 	if (code)

@@ -54,6 +54,17 @@ int comap__barrier_register(void)
 	return membarrier(MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED);
 }
 
+bool comap__may_look(const struct comap *region)
+{
+	const struct comap__row *row = comap__row(region);
+	/* relaxed: the thread's own word */
+	uint64_t mark = row->mark ? comap_u64_load_relaxed(row->mark) : 0;
+
+	if (COMAP_LIKELY((mark & COMAP__MARK_NESTING) != 0))
+		return !(mark & COMAP__MARK_PARKED);
+	return region->host && comap__host_in_section(region);
+}
+
 bool comap__in_section(const struct comap *region)
 {
 	const struct comap__row *row = comap__row(region);

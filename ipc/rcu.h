@@ -13,6 +13,8 @@ int comap__barrier_register(void);
 
 /* Is the calling thread inside a section of the region? */
 bool comap__in_section(const struct comap *region);
+/* ... in one that is not parked, so that what it finds stays? */
+bool comap__may_look(const struct comap *region);
 
 /* Makes room for one retired block on the thread's ring, so that the retire after a commit cannot
  * fail, and keeps what readers pin within the region's budget. -EBUSY names the seat that stays. */

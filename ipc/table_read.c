@@ -247,7 +247,7 @@ static int check_section(struct comap_table *table)
 {
 	int code;
 
-	if (COMAP_LIKELY(table && comap__in_section(table->region)))
+	if (COMAP_LIKELY(table && comap__may_look(table->region)))
 		return 0;
 	code = comap__table_check(table);
 	return code ? code : comap__fail(COMAP_CAUSE_ARGUMENT,

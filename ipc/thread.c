@@ -354,6 +354,9 @@ int comap__read_begin_slow(struct comap *region)
 	if ((word & COMAP__MARK_NESTING) == COMAP__MARK_NESTING)
 		return comap__fail(COMAP_CAUSE_NESTING, "read sections are nested deeper than %u",
 		                   COMAP__MARK_NESTING);
+	if (word & COMAP__MARK_PARKED)
+		return comap__fail(COMAP_CAUSE_ARGUMENT, "the thread's section is parked: what it could see may "
+		                   "be used again; resume it first");
 	if ((word & COMAP__MARK_NESTING) != 0) {
 		comap_u64_store_relaxed(row->mark, word + 1);
 		return 0;

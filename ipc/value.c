@@ -148,7 +148,7 @@ struct comap_view comap_value_view(struct comap_value *value)
 {
 	struct comap_view view;
 
-	if (COMAP_UNLIKELY(!value || !comap__in_section(value->object.region))) {
+	if (COMAP_UNLIKELY(!value || !comap__may_look(value->object.region))) {
 		if (check_handle(value) == 0)
 			comap__fail(COMAP_CAUSE_ARGUMENT, "a view is taken inside a read section: COMAP_READ");
 		return (struct comap_view){ 0 };

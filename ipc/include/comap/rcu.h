@@ -56,7 +56,8 @@ static inline struct comap__row *comap__row(const struct comap *region)
 }
 
 /* Enters a read section. 0, or: -EINVAL NULL; -EUSERS no thread record is free; -ECHILD after
- * fork(); -ENOTCONN a guest; -EOVERFLOW nested too deeply. A thread's first section in a region
+ * fork(); -ENOTCONN a guest; -EOVERFLOW nested too deeply; -EINVAL while the thread's section is
+ * parked. A thread's first section in a region
  * registers it (a few microseconds, not async-signal-safe); from then on: nanoseconds, wait-free. */
 static inline int comap_read_begin(struct comap *region)
 {
@@ -76,8 +77,9 @@ static inline int comap_read_begin(struct comap *region)
 	/* relaxed: only this thread and its signal handlers write the mark */
 	word = comap_u64_load_relaxed(mark);
 	if (COMAP_UNLIKELY(word != 0)) {
-		/* relaxed: the section is open already */
-		if ((word & COMAP__MARK_NESTING) == COMAP__MARK_NESTING)
+		/* relaxed: the section is open already. Full, or parked: an error */
+		if (COMAP_UNLIKELY((word & COMAP__MARK_NESTING) == COMAP__MARK_NESTING ||
+		                   (word & COMAP__MARK_PARKED)))
 			return comap__read_begin_slow(region);
 		comap_u64_store_relaxed(mark, word + 1);
 		return 0;
