@@ -128,8 +128,7 @@ void comap__bucket_set_tag(struct comap_bucket_shm *bucket, unsigned index, uint
 /* Has somebody died in the middle of an operation that is not settled yet? */
 static bool dead_left_intents(struct comap *region)
 {
-	/* [edge thread.high_water] acq */
-	uint32_t high_water = comap_u32_load_acquire(&region->control->thread_high_water);
+	uint32_t high_water = comap__threads_used(region);
 
 	for (uint32_t i = 0; i < high_water; i++) {
 		const struct comap_thread_shm *thread = &region->threads[i];
