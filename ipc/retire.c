@@ -273,8 +273,8 @@ static int meet_budget(struct comap *region, struct comap__row *row)
  * with many busy readers there is hardly a moment when none is in one. */
 static void nudge(struct comap *region, uint32_t record)
 {
-	/* relaxed: a number; whoever polls it looks at the marks anew */
-	uint64_t ticket = comap_u64_load_relaxed(&region->drain_ticket);
+	/* [edge rcu.ticket] acq: the marks are looked at after the barrier of whoever drew the ticket */
+	uint64_t ticket = comap_u64_load_acquire(&region->drain_ticket);
 	int done;
 
 	/* One barrier for a batch: a new ticket is drawn only every few retires. */
@@ -283,7 +283,8 @@ static void nudge(struct comap *region, uint32_t record)
 	if (ticket == 0)
 		return;
 	done = comap_synchronize_poll(region, ticket);
-	comap_u64_store_relaxed(&region->drain_ticket, done == 0 ? ticket : 0); /* relaxed: as above */
+	/* [edge rcu.ticket] rel: the barrier before the ticket is anybody's of this process */
+	comap_u64_store_release(&region->drain_ticket, done == 0 ? ticket : 0);
 	if (done == 1)
 		comap__rings_drain_done(region, record);
 }
