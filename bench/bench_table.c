@@ -206,7 +206,8 @@ static void lmdb_make(void)
 
 	bench_need(mdb_env_create(&lmdb_env) == 0);
 	bench_need(mdb_env_set_mapsize(lmdb_env, key_count * 1024 + (64u << 20)) == 0);
-	bench_need(mdb_env_open(lmdb_env, bench_path("lmdb"), MDB_NOSUBDIR | MDB_NOSYNC | MDB_NOLOCK, 0600) == 0);
+	bench_need(mdb_env_open(lmdb_env, bench_path("lmdb"), MDB_NOSUBDIR | MDB_NOSYNC | MDB_NOLOCK,
+	                        0600) == 0);
 	bench_need(mdb_txn_begin(lmdb_env, NULL, 0, &txn) == 0);
 	bench_need(mdb_dbi_open(txn, NULL, 0, &lmdb_dbi) == 0);
 	for (uint64_t i = 0; i < key_count; i++) {

@@ -199,9 +199,11 @@ static bool belongs(struct comap__writer *writer, uint64_t word, uint64_t index,
 /* The entries of a bucket are looked at soon. */
 static void fetch_entries(struct comap__writer *writer, const struct comap_bucket_shm *bucket)
 {
-	for (unsigned i = 0; i < COMAP_BUCKET_SLOTS; i++)
-		__builtin_prefetch(writer->region->view +
-		                   (comap_u64_load_relaxed(&bucket->slots[i]) & ~COMAP_REF_FLAGS)); /* relaxed: a hint */
+	for (unsigned i = 0; i < COMAP_BUCKET_SLOTS; i++) {
+		uint64_t word = comap_u64_load_relaxed(&bucket->slots[i]); /* relaxed: a hint */
+
+		__builtin_prefetch(writer->region->view + (word & ~COMAP_REF_FLAGS));
+	}
 }
 
 static int copy_movers(struct comap__writer *writer, struct comap_bucket_shm *from, uint64_t index)

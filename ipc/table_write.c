@@ -220,7 +220,8 @@ static int check_write(struct comap_table *table, const struct comap_table_write
 		return comap__fail(COMAP_CAUSE_ARGUMENT, "the value is NULL, or %u is no mode", write->mode);
 	if (write->value_bytes > COMAP_TABLE_VALUE_MAX_BYTES || write->value_bytes < table->object.type_bytes)
 		return comap__fail_errno(EMSGSIZE, "a value of %zu bytes: the type has %u, and at most %u may be",
-		                         write->value_bytes, table->object.type_bytes, COMAP_TABLE_VALUE_MAX_BYTES);
+		                         write->value_bytes, table->object.type_bytes,
+		                         COMAP_TABLE_VALUE_MAX_BYTES);
 	return 0;
 }
 

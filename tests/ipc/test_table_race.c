@@ -156,7 +156,8 @@ static int dying(void *path)
 	return 0;
 }
 
-/* It overwrites what the dead one has stored and not marked: the block must wait for readers all the same. */
+/* It overwrites what the dead one has stored and not marked: the block must wait for readers all the
+ * same. */
 static int witness(void *path)
 {
 	struct comap_view view;

@@ -78,7 +78,12 @@ static int put_first(const char *path) { return put(0, 2); }
 static int put_at_3(const char *path) { return put(3, 2); }
 static int put_at_7(const char *path) { return put(7, 2); }
 static int put_at_18(const char *path) { return put(18, 2); }
-static int remove_first(const char *path) { return comap_table_remove(the_table, &keys[0], sizeof keys[0]); }
+
+static int remove_first(const char *path)
+{
+	return comap_table_remove(the_table, &keys[0], sizeof keys[0]);
+}
+
 
 static int count_first(const char *path)
 {
