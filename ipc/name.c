@@ -38,6 +38,18 @@ static int make_own_folder(const char *folder)
 	return 0;
 }
 
+/* Of the folder of now: the process may change it, and what it has open stays what it was. */
+static int resolve_relative(const char *name, char path[COMAP_PATH_BYTES])
+{
+	char folder[COMAP_PATH_BYTES];
+
+	if (!getcwd(folder, sizeof folder))
+		return comap__fail_errno(errno, "the current folder has no name");
+	if (snprintf(path, COMAP_PATH_BYTES, "%s/%s", folder, name) >= COMAP_PATH_BYTES)
+		return comap__fail(COMAP_CAUSE_NAME, "the path of '%s' is too long", name);
+	return 0;
+}
+
 int comap__name_resolve(const char *name, bool make_folder, char path[COMAP_PATH_BYTES])
 {
 	char folder[64];
@@ -53,10 +65,12 @@ int comap__name_resolve(const char *name, bool make_folder, char path[COMAP_PATH
 		                   NAME_LENGTH_MAX);
 	if (!*base || strcmp(base, ".") == 0 || strcmp(base, "..") == 0)
 		return comap__fail(COMAP_CAUSE_ARGUMENT, "'%s' names a folder, not a region", name);
-	if (strchr(name, '/')) {
+	if (*name == '/') {
 		strcpy(path, name);
 		return 0;
 	}
+	if (strchr(name, '/'))
+		return resolve_relative(name, path);
 	if (getenv("COMAP_DIR") && *getenv("COMAP_DIR")) {
 		length = snprintf(path, COMAP_PATH_BYTES, "%s/%s", getenv("COMAP_DIR"), name);
 	} else {

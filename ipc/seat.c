@@ -233,6 +233,14 @@ static int find_seat(struct comap *region, bool dead_ones)
 	                   region->path);
 }
 
+/* On a disk, what the flag says must not be newer than what it speaks of: "in use" is there before the
+ * session's first store, "clean" after its last. In memory this costs a system call that does
+ * nothing. A flush that fails leaves the flag as a power cut would find it, which is the safe side. */
+static void sync_control(struct comap *region)
+{
+	comap__vm_sync(region->control, comap__vm_page_bytes(), MS_SYNC);
+}
+
 /* One word holds the number of attaches so far and the clean flag: an attach raises the one and
  * clears the other at once, so that a detach that saw an older number cannot set the flag. After the
  * seat is won: a detach that reads the number later finds the seat (tests/model/clean.pml). A death
@@ -247,6 +255,8 @@ static void note_attach(struct comap *region)
 	/* [edge region.attach] both: whoever marks the region clean has seen the attach or fails */
 	while (!comap_u64_cas_acq_rel(word, seen, ((seen >> 1) + 1) << 1));
 	COMAP_FAULT("attach.counted");
+	if (seen & 1)
+		sync_control(region);
 }
 
 /* Asks for every seat once whether its owner lives. True where one was or is dead. */
@@ -297,13 +307,17 @@ static void mark_clean(struct comap *region)
 	/* [edge region.attach] acq: read before the scan; an attach that the scan misses changes it */
 	uint64_t seen = comap_u64_load_acquire(&control->attach);
 	uint32_t high_water = comap__seats_used(region);
+	int fd;
 
 	for (uint32_t i = 0; i < high_water; i++)
 		/* [edge seat.free] acq: what a leaver wrote is written */
 		if (word_state(comap_u64_load_acquire(&region->seats[i].state)) != COMAP_SEAT_FREE)
 			return;
+	if (comap__region_fd(region, &fd) != 0 || fdatasync(fd) != 0)
+		return;
 	/* [edge region.attach] both */
-	comap_u64_cas_acq_rel(&control->attach, seen, seen | 1);
+	if (comap_u64_cas_acq_rel(&control->attach, seen, seen | 1))
+		sync_control(region);
 }
 
 void comap__seat_leave(struct comap *region)

@@ -55,6 +55,7 @@ static void init_building(struct comap_value *value)
 	comap_u64_store_relaxed(&value->builder, 0); /* relaxed: compared with one's own token only */
 	pthread_mutexattr_init(&attributes);
 	pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ERRORCHECK);
+	pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
 	pthread_mutex_init(&value->building, &attributes);
 	pthread_mutexattr_destroy(&attributes);
 	/* [edge value.building] rel: the lock is made before it is said to be good */
@@ -438,6 +439,34 @@ int comap_value_publisher(struct comap_value *value)
 
 /* --- publishing --- */
 
+/* What a thread of this process was building when it ended. */
+static void drop_unfinished(struct comap_value *value)
+{
+	struct comap *region = value->object.region;
+	struct comap_u64 *state = comap__block_state(region, value->block);
+	/* relaxed: the thread has ended, and we hold its lock */
+	uint64_t word = state ? comap_u64_load_relaxed(state) : 0;
+
+	if ((word & 15) == COMAP_BLOCK_PRIVATE)
+		comap__block_free(region, comap__row(region)->token, value->block, word);
+	value->block.offset_bytes = 0;
+}
+
+static int lock_building(struct comap_value *value)
+{
+	switch (pthread_mutex_lock(&value->building)) {
+	case EDEADLK:
+		return comap__fail(COMAP_CAUSE_DEADLOCK, "the thread is building a version already");
+	case EOWNERDEAD:
+		pthread_mutex_consistent(&value->building);
+		if (comap__thread_row(value->object.region))
+			drop_unfinished(value);
+		return 0;
+	default:
+		return 0;
+	}
+}
+
 int comap_value_reserve(struct comap_value *value, size_t size_bytes, void **ret_data)
 {
 	struct comap__row *row;
@@ -451,8 +480,9 @@ int comap_value_reserve(struct comap_value *value, size_t size_bytes, void **ret
 		                         size_bytes, value->object.type_bytes,
 		                         (unsigned long long)value->object.region->identity->heap_max_bytes);
 	renew_building(value);
-	if (pthread_mutex_lock(&value->building) == EDEADLK)
-		return comap__fail(COMAP_CAUSE_DEADLOCK, "the thread is building a version already");
+	code = lock_building(value);
+	if (code)
+		return code;
 	row = comap__thread_row(value->object.region);
 	code = row ? comap_value_claim(value) : -comap_last_error()->code;
 	if (!code)

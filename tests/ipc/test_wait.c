@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { THERE, GO };
 
@@ -182,6 +183,53 @@ static void test_lock_of_an_ended_thread_is_taken_over(void **state)
 	assert_int_equal(comap_close(region), 0);
 }
 
+/* --- a thread that ends in the middle --- */
+
+static void *reserve_and_end(void *value)
+{
+	void *data;
+
+	return (void *)(intptr_t)comap_value_reserve(value, 1000, &data);
+}
+
+static void test_thread_that_ends_while_it_builds_leaves_nothing(void **state)
+{
+	struct comap *region = open_region(proc_path(PROC_SHM, "a"));
+	struct comap_value *value = comap_value_open(region, "x", NULL);
+	struct comap_check check;
+	pthread_t thread;
+	void *code;
+
+	assert_int_equal(comap_value_put(value, "first", 6), 0);
+	assert_int_equal(pthread_create(&thread, NULL, reserve_and_end, value), 0);
+	pthread_join(thread, &code);
+	assert_ptr_equal(code, NULL);
+	assert_int_equal(comap_value_put(value, "second", 7), 0);
+	assert_int_equal(comap_value_version(value), 2);
+	if (comap_check(region, &check) != 0)
+		fail_msg("%s", check.first_flaw);
+	assert_int_equal(check.private_bytes, 0);
+	comap_value_close(value);
+	assert_int_equal(comap_close(region), 0);
+}
+
+/* --- names --- */
+
+static void test_relative_name_is_of_the_folder_of_now(void **state)
+{
+	char before[512], after[512], folder[512];
+	int code;
+
+	assert_non_null(getcwd(folder, sizeof folder));
+	assert_int_equal(comap_path("./a", before, sizeof before), 0);
+	assert_int_equal(before[0], '/');
+	assert_int_equal(chdir("/"), 0);
+	code = comap_path("./a", after, sizeof after);
+	assert_int_equal(chdir(folder), 0);
+	assert_int_equal(code, 0);
+	assert_string_not_equal(before, after);
+}
+
 /* --- any start order --- */
 
 static int wait_for_everything(void *path)
@@ -252,6 +300,8 @@ int main(void)
 		PROC_TEST(test_lock_of_a_living_owner_is_waited_for_and_named),
 		PROC_TEST(test_lock_of_a_dead_owner_is_taken_over),
 		PROC_TEST(test_lock_of_an_ended_thread_is_taken_over),
+		PROC_TEST(test_thread_that_ends_while_it_builds_leaves_nothing),
+		PROC_TEST(test_relative_name_is_of_the_folder_of_now),
 		PROC_TEST(test_consumer_may_start_first),
 		PROC_TEST(test_waiting_open_holds_up_no_other),
 	};
