@@ -33,7 +33,6 @@ static void init_table(void *handle)
 	struct comap_table *table = handle;
 	const struct comap_identity_shm *identity = table->object.region->identity;
 
-	table->region = table->object.region;
 	table->shm = table->object.cells;
 	table->stripes = (void *)((char *)table->shm + COMAP_CELL_BYTES);
 	table->seed = identity->hash_seed[0];
@@ -184,7 +183,7 @@ const char *comap__table_roots(const struct comap *region, const struct comap_ob
 	const void *shm = comap__at(region, (struct comap_ref){ object->cell_ref.v },
 	                            TABLE_CELLS * COMAP_CELL_BYTES, COMAP_CELL_BYTES);
 	struct comap_table table = {
-		.region = (struct comap *)(uintptr_t)region, .shm = (void *)(uintptr_t)shm,
+		.object.region = (struct comap *)(uintptr_t)region, .shm = (void *)(uintptr_t)shm,
 		.seed = region->identity->hash_seed[0], .heap_begin = region->identity->heap_offset_bytes,
 	};
 	struct checking checking = { .table = &table, .visit = visit, .context = context };

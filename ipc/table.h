@@ -24,7 +24,6 @@
 
 struct comap_table {
 	struct comap__object object;
-	struct comap *region;                /* the object's, nearer at hand */
 	struct comap_table_shm *shm;         /* guests: read-only, this and the next */
 	struct comap_stripe_shm *stripes;
 	uint64_t seed;
@@ -88,7 +87,7 @@ static inline const void *comap__table_at(struct comap_table *table, uint64_t re
 	if (COMAP_UNLIKELY(end > comap_u64_load_relaxed(&table->heap_end)) &&
 	    !comap__table_heap_grown(table, end))
 		return NULL;
-	return table->region->view + ref;
+	return table->object.region->view + ref;
 }
 
 /* Bucket number `index` of a stripe, for readers; NULL where the bytes make no sense. */

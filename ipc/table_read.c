@@ -48,7 +48,7 @@ uint64_t comap__table_now_ns(void)
 
 bool comap__table_heap_grown(struct comap_table *table, uint64_t end)
 {
-	const struct comap *region = table->region;
+	const struct comap *region = table->object.region;
 	/* [edge region.committed] acq: seen so many bytes committed => they have space in the file */
 	uint64_t bytes = comap_u64_load_acquire(&region->control->heap_committed_bytes);
 
@@ -61,7 +61,7 @@ bool comap__table_heap_grown(struct comap_table *table, uint64_t end)
 
 int comap__table_check(struct comap_table *table)
 {
-	return table ? comap__attached(table->region)
+	return table ? comap__attached(table->object.region)
 	             : comap__fail(COMAP_CAUSE_ARGUMENT, "the table handle is NULL");
 }
 
@@ -247,7 +247,7 @@ static int check_section(struct comap_table *table)
 {
 	int code;
 
-	if (COMAP_LIKELY(table && comap__may_look(table->region)))
+	if (COMAP_LIKELY(table && comap__may_look(table->object.region)))
 		return 0;
 	code = comap__table_check(table);
 	return code ? code : comap__fail(COMAP_CAUSE_ARGUMENT,
@@ -289,8 +289,8 @@ static int view_group(struct comap_table *table, size_t count, const struct coma
 		/* relaxed, both: hints of what to fetch */
 		word = hits ? comap_u64_load_relaxed(&probes[i].bucket->slots[__builtin_ctzll(hits) / 8]) : 0;
 		if (word) {
-			__builtin_prefetch(table->region->view + word);
-			__builtin_prefetch(table->region->view + word + 64);
+			__builtin_prefetch(table->object.region->view + word);
+			__builtin_prefetch(table->object.region->view + word + 64);
 		}
 	}
 	for (size_t i = 0; i < count; i++) {
@@ -350,7 +350,7 @@ static int copy_out(struct comap_table *table, const void *key, size_t key_bytes
 static int guest_copy(struct comap_table *table, const void *key, size_t key_bytes, void *buffer,
                       size_t capacity_bytes, struct comap_view *view)
 {
-	const struct comap_control_shm *control = table->region->control;
+	const struct comap_control_shm *control = table->object.region->control;
 	uint64_t epoch;
 	int code;
 
@@ -372,15 +372,15 @@ static int copy(struct comap_table *table, const void *key, size_t key_bytes, vo
 {
 	int code;
 
-	if (table && comap__is_guest(table->region))
+	if (table && comap__is_guest(table->object.region))
 		return guest_copy(table, key, key_bytes, buffer, capacity_bytes, view);
 	code = comap__table_check(table);
 	if (!code)
-		code = comap_read_begin(table->region);
+		code = comap_read_begin(table->object.region);
 	if (code)
 		return code;
 	code = copy_out(table, key, key_bytes, buffer, capacity_bytes, view);
-	comap_read_end(table->region);
+	comap_read_end(table->object.region);
 	return code;
 }
 

@@ -36,10 +36,10 @@ int comap__writer_init(struct comap__writer *writer, struct comap_table *table, 
 	if (code)
 		return code;
 	writer->table = table;
-	writer->region = table->region;
+	writer->region = table->object.region;
 	writer->stripe = &table->stripes[comap__hash_stripe(hash)];
-	writer->row = comap__thread_row(table->region);
-	return writer->row ? comap__heap_make_writable(table->region) : -comap_last_error()->code;
+	writer->row = comap__thread_row(table->object.region);
+	return writer->row ? comap__heap_make_writable(table->object.region) : -comap_last_error()->code;
 }
 
 bool comap__writer_has_room(const struct comap__writer *writer)

@@ -182,7 +182,7 @@ static int take_chain(struct comap_table_walk *walk, struct chain *chain)
 
 static int take_chain_as_guest(struct comap_table_walk *walk, struct chain *chain)
 {
-	const struct comap_control_shm *control = walk->table->region->control;
+	const struct comap_control_shm *control = walk->table->object.region->control;
 	uint64_t epoch;
 	int code;
 
@@ -201,7 +201,7 @@ static int take_chain_as_guest(struct comap_table_walk *walk, struct chain *chai
 
 static int refill(struct comap_table_walk *walk)
 {
-	struct comap *region = walk->table->region;
+	struct comap *region = walk->table->object.region;
 	struct chain chain;
 	uint64_t step;
 	int code;
@@ -230,7 +230,7 @@ struct comap_table_walk *comap_table_walk_begin(struct comap_table *table)
 {
 	struct comap_table_walk *walk;
 
-	if (!table || (!comap__is_guest(table->region) && comap__table_check(table) != 0)) {
+	if (!table || (!comap__is_guest(table->object.region) && comap__table_check(table) != 0)) {
 		if (!table)
 			comap__table_check(table);
 		return NULL;

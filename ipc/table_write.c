@@ -358,7 +358,7 @@ static int add_in_place(struct comap_table *table, const void *key, size_t key_b
 {
 	struct comap__entry_parts parts;
 	uint64_t hash = comap__table_hash(table, key, key_bytes);
-	int code = comap_read_begin(table->region);
+	int code = comap_read_begin(table->object.region);
 
 	if (code)
 		return code;
@@ -366,12 +366,12 @@ static int add_in_place(struct comap_table *table, const void *key, size_t key_b
 		code = -EPROTOTYPE;
 		if (parts.flags & COMAP_ENTRY_COUNTER && parts.value_bytes == 8) {
 			/* relaxed: the number is all there is to it */
-			*ret_value = (int64_t)comap_u64_add_relaxed(comap__writable(table->region, parts.value),
+			*ret_value = (int64_t)comap_u64_add_relaxed(comap__writable(table->object.region, parts.value),
 			                                            (uint64_t)delta) + delta;
 			code = 1;
 		}
 	}
-	comap_read_end(table->region);
+	comap_read_end(table->object.region);
 	return code;
 }
 
@@ -383,7 +383,7 @@ int comap_table_add(struct comap_table *table, const void *key, size_t key_bytes
 	int code = check_write(table, &write);
 
 	if (!code)
-		code = comap__heap_make_writable(table->region);
+		code = comap__heap_make_writable(table->object.region);
 	if (code)
 		return code;
 	for (int i = 0; i < ADD_TRIES && code == 0; i++) {
