@@ -73,12 +73,14 @@ static int check_options(const struct comap_map_options *o, bool file)
 	if (o->mode > COMAP_MAP_COPY_READ || o->huge > COMAP_HUGE_1G ||
 	    o->populate > COMAP_POPULATE_WRITE)
 		return comap__fail(COMAP_CAUSE_ARGUMENT, "an unknown mode, page size or population");
-	if (o->flags >= COMAP_MAP_UNGUARDED << 1)
+	if (o->flags >= COMAP_MAP_STACK << 1)
 		return comap__fail(COMAP_CAUSE_ARGUMENT, "the unknown map flags 0x%x", o->flags);
 	if ((o->flags & writing) && (o->mode != COMAP_MAP_WRITE || !file))
 		return comap__fail(COMAP_CAUSE_ARGUMENT, "CREATE, EXTEND and ALLOCATE need a file and MAP_WRITE");
 	if ((o->flags & COMAP_MAP_EXCLUSIVE) && !(o->flags & COMAP_MAP_CREATE))
 		return comap__fail(COMAP_CAUSE_ARGUMENT, "EXCLUSIVE is for CREATE");
+	if ((o->flags & COMAP_MAP_STACK) && (file || o->mode == COMAP_MAP_WRITE || o->huge))
+		return comap__fail(COMAP_CAUSE_ARGUMENT, "STACK is for private anonymous memory in small pages");
 	if (file && o->huge >= COMAP_HUGE_2M)
 		return comap__fail(COMAP_CAUSE_UNSUPPORTED, "hugetlb pages are for anonymous memory only");
 	if (o->maximum_bytes && o->huge >= COMAP_HUGE_2M)
@@ -190,7 +192,8 @@ static struct comap_map *new_map(const struct comap_map_options *o)
 	map->flags = o->flags;
 	map->protection = protection_of(o->mode, o->flags);
 	map->vm_flags = (o->mode >= COMAP_MAP_COPY ? MAP_PRIVATE : MAP_SHARED) |
-	                (o->flags & COMAP_MAP_NORESERVE ? MAP_NORESERVE : 0);
+	                (o->flags & COMAP_MAP_NORESERVE ? MAP_NORESERVE : 0) |
+	                (o->flags & COMAP_MAP_STACK ? MAP_STACK : 0);
 	return map;
 }
 
@@ -468,8 +471,8 @@ int comap_map_open_memory(const char *name, uint64_t size_bytes, const struct co
 
 	if (code)
 		return code;
-	if (!ret_map || o.seals >= COMAP_SEAL_SEALS << 1)
-		return comap__fail(COMAP_CAUSE_ARGUMENT, "no result, or the unknown seals 0x%x", o.seals);
+	if (!ret_map || o.seals >= COMAP_SEAL_SEALS << 1 || (o.flags & COMAP_MAP_STACK))
+		return comap__fail(COMAP_CAUSE_ARGUMENT, "no result, STACK, or the unknown seals 0x%x", o.seals);
 	o.mode = COMAP_MAP_WRITE;
 	code = map_memory_file(name, size_bytes, &o, &map);
 	if (code)

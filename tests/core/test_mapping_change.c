@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #define WRITE(...) COMAP_MAP_OPTIONS(.mode = COMAP_MAP_WRITE, __VA_ARGS__)
@@ -53,30 +54,123 @@ static void each_advice_is_taken_or_named(void **state)
 	comap_map_close(anonymous);
 }
 
-static void advice_reaches_the_kernel(void **state)
+/* The kernel's answer, asked without comap. */
+static void support_is_what_the_kernel_says(void **state)
 {
-	struct comap_map *map = open_map(files_make(PROC_DISK, "flags", 16 * 4096), NULL);
-	char line[400], flags[400] = "", start[32];
-	FILE *smaps;
+#define X(name, number, text) assert_int_equal(comap_advice_is_supported(COMAP_ADVICE_##name), \
+                                               madvise(NULL, 0, number) == 0);
+	COMAP_ADVICE_MAP(X)
+#undef X
+	for (int number = 100; number < 110; number++) /* HWPOISON and guard pages are no advice */
+		assert_false(comap_advice_is_supported((enum comap_advice)number));
+}
+
+/* " rd wr mr ...", what /proc says of the mapping that begins where this one does. */
+static void read_vm_flags(const struct comap_map *map, char *flags, size_t size_bytes)
+{
+	char line[400], start[32];
+	FILE *smaps = fopen("/proc/self/smaps", "re");
 	bool here = false;
 
-	assert_int_equal(comap_map_advise(map, 0, COMAP_MAP_REST, COMAP_ADVICE_RANDOM), 0);
-	assert_int_equal(comap_map_advise(map, 0, COMAP_MAP_REST, COMAP_ADVICE_DONTDUMP), 0);
-	snprintf(start, sizeof start, "%" PRIxPTR "-", (uintptr_t)comap_map_data(map));
-	smaps = fopen("/proc/self/smaps", "re");
 	MUST(smaps);
+	snprintf(start, sizeof start, "%" PRIxPTR "-", (uintptr_t)comap_map_data(map));
+	flags[0] = 0;
 	while (fgets(line, sizeof line, smaps)) {
 		if (strchr(line, '-') && strstr(line, start) == line)
 			here = true;
 		if (here && strncmp(line, "VmFlags:", 8) == 0) {
-			strcpy(flags, line);
+			snprintf(flags, size_bytes, "%s", line);
 			break;
 		}
 	}
 	fclose(smaps);
+	MUST(flags[0]);
+}
+
+static void advice_reaches_the_kernel(void **state)
+{
+	struct comap_map *map = open_map(files_make(PROC_DISK, "flags", 16 * 4096), NULL);
+	char flags[400];
+
+	assert_int_equal(comap_map_advise(map, 0, COMAP_MAP_REST, COMAP_ADVICE_RANDOM), 0);
+	assert_int_equal(comap_map_advise(map, 0, COMAP_MAP_REST, COMAP_ADVICE_DONTDUMP), 0);
+	read_vm_flags(map, flags, sizeof flags);
 	assert_non_null(strstr(flags, " rr "));
 	assert_non_null(strstr(flags, " dd "));
 	comap_map_close(map);
+}
+
+/* A plain mapping beside it: a flag that every mapping has here would prove nothing. */
+static void swap_is_not_reserved(void **state)
+{
+	struct comap_map *plain = NULL, *map = NULL;
+	char flags[400], mode = '?';
+	FILE *overcommit = fopen("/proc/sys/vm/overcommit_memory", "re");
+
+	MUST(overcommit && fread(&mode, 1, 1, overcommit) == 1);
+	fclose(overcommit);
+	assert_int_equal(comap_map_open_anonymous(1 << 20, NULL, &plain), 0);
+	assert_int_equal(comap_map_open_anonymous(
+		1 << 20, COMAP_MAP_OPTIONS(.flags = COMAP_MAP_NORESERVE), &map), 0);
+	read_vm_flags(plain, flags, sizeof flags);
+	assert_null(strstr(flags, " nr "));
+	read_vm_flags(map, flags, sizeof flags);
+	assert_int_equal(strstr(flags, " nr ") != NULL, mode != '2'); /* where everything is reserved */
+	((char *)comap_map_data_mutable(map))[0] = 1;
+	comap_map_close(map);
+	comap_map_close(plain);
+}
+
+static bool linux_is_at_least(int major, int minor)
+{
+	struct utsname kernel;
+	int found[2] = { 0 };
+
+	MUST(uname(&kernel) == 0 && sscanf(kernel.release, "%d.%d", &found[0], &found[1]) == 2);
+	return found[0] > major || (found[0] == major && found[1] >= minor);
+}
+
+/* Since Linux 6.7 MAP_STACK keeps large pages out; before, it does nothing. */
+static void stack_is_for_private_memory(void **state)
+{
+	const struct comap_map_options *stack = COMAP_MAP_OPTIONS(.flags = COMAP_MAP_STACK);
+	struct comap_map *map = NULL;
+	char flags[400];
+
+	assert_int_equal(comap_map_open_anonymous(8 << 20, stack, &map), 0);
+	((char *)comap_map_data_mutable(map))[(8 << 20) - 1] = 1; /* a stack starts at its end */
+	read_vm_flags(map, flags, sizeof flags);
+	if (linux_is_at_least(6, 7))
+		assert_non_null(strstr(flags, " nh "));
+	comap_map_close(map);
+	map = NULL;
+	assert_int_equal(comap_map_open_anonymous(
+		4096, WRITE(.flags = COMAP_MAP_STACK), &map), -EINVAL);
+	assert_int_equal(comap_map_open_memory("stack", 4096, stack, &map), -EINVAL);
+	assert_int_equal(comap_map_open(files_make(PROC_DISK, "stack", 4096), stack, &map), -EINVAL);
+	assert_int_equal(comap_last_error()->cause, COMAP_CAUSE_ARGUMENT);
+	assert_null(map);
+}
+
+/* Memory that is poisoned is lost to the machine until it restarts: asked for only where it is sure
+ * to be refused. */
+static void poison_is_refused_in_words(void **state)
+{
+	bool known = madvise(NULL, 0, MADV_HWPOISON) == 0 || errno != EINVAL;
+	struct comap_map *map = NULL;
+
+	assert_int_equal(comap_map_open_anonymous(8192, NULL, &map), 0);
+	assert_int_equal(comap_map_poison(map, 8192), -ERANGE);
+	assert_int_equal(comap_last_error()->cause, COMAP_CAUSE_BOUNDS);
+	assert_int_equal(comap_map_poison(map, UINT64_MAX), -ERANGE);
+	if (!known || geteuid() != 0) {
+		assert_int_equal(comap_map_poison(map, 4096), known ? -EPERM : -EINVAL);
+		assert_non_null(strstr(comap_error_text(), "poisoning"));
+	}
+	memset(comap_map_data_mutable(map), 1, 8192); /* whole as before */
+	comap_map_close(map);
+	if (known && geteuid() == 0)
+		skip();
 }
 
 static void advice_beyond_the_mapping_is_refused(void **state)
@@ -393,7 +487,11 @@ static void capabilities_fit_the_kernel(void **state)
 
 static const struct CMUnitTest tests[] = {
 	PROC_TEST(each_advice_is_taken_or_named),
+	PROC_TEST(support_is_what_the_kernel_says),
 	PROC_TEST(advice_reaches_the_kernel),
+	PROC_TEST(swap_is_not_reserved),
+	PROC_TEST(stack_is_for_private_memory),
+	PROC_TEST(poison_is_refused_in_words),
 	PROC_TEST(advice_beyond_the_mapping_is_refused),
 	PROC_TEST(protection_goes_and_comes),
 	PROC_TEST(read_only_handles_stay_so),

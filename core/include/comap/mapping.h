@@ -52,6 +52,8 @@ enum comap_map_flags {
 	COMAP_MAP_EXECUTE = 1u << 5,   /* executable as well */
 	COMAP_MAP_NORESERVE = 1u << 6, /* no swap space set aside (private and anonymous memory) */
 	COMAP_MAP_UNGUARDED = 1u << 7, /* a fault is a SIGBUS, as without comap */
+	COMAP_MAP_STACK = 1u << 8,     /* private anonymous memory for a thread's stack: MAP_STACK, which
+	                                * keeps Linux from making large pages of it unasked */
 };
 
 enum comap_huge {
