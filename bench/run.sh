@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Runs the benchmarks of a build: bench/run.sh BUILD_DIR [FILTER] [OPTION ...]
 #
-# FILTER is a part of a name: rcu, value, mutex. Options go to each program: --rounds N, --out DIR,
+# FILTER is a part of a name: rcu, value, mutex, core (core takes SIZE, DIR and RUNS in place of
+# options: core/run.sh; without a filter it runs in its short form). Options go to each program: --rounds N, --out DIR,
 # --dir DIR, --cpus A,B. Tables go to standard output, the figures of every round to bench-out/*.json.
 # The status is 0 whether goals are met or not: these are figures, not tests.
 set -euo pipefail
@@ -19,6 +20,10 @@ fi
 nice=()
 nice -n -10 true 2>/dev/null && nice=(nice -n -10)
 
+if [ "$filter" = core ]; then
+	exec "${nice[@]}" bench/core/run.sh "$build" "$@"
+fi
+
 found=
 for program in "$build"/bench/bench_*; do
 	case ${program##*/} in *"$filter"*) ;; *) continue ;; esac
@@ -29,4 +34,7 @@ done
 if [ -z "$found" ]; then
 	echo "bench: nothing is called '$filter' in $build/bench" >&2
 	exit 2
+fi
+if [ -z "$filter" ]; then
+	"${nice[@]}" bench/core/run.sh "$build"
 fi

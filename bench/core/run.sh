@@ -2,12 +2,14 @@
 # SPDX-License-Identifier: MIT
 # The figures of core: every way of reading, warm in large and in small folios, and cold.
 #
-#     run.sh BUILD [SIZE_BYTES [DIR [RUNS]]]     256 MiB in the current folder, 5 runs without them
+#     run.sh BUILD [SIZE [DIR [RUNS]]]     SIZE as 256M or 4G; DIR: the current folder
+#     ./run bench core [SIZE [DIR [RUNS]]] the same, built as a release
 #
-# The figures of the issue: run.sh BUILD 4294967296 DIR 7, on a disk with 9 GB free and as much
-# memory. Prints the tables of scan-bench and memory-bench; docs/choose.md quotes them.
+# Without a SIZE the short form: 64 MiB, 3 runs. With one, 5 runs. 4G needs a disk with 9 GB free and
+# as much memory. Prints the tables of scan-bench and memory-bench; docs/choose.md quotes them.
 set -euo pipefail
-build=$(realpath "$1") size=${2:-268435456} folder=${3:-.} runs=${4:-5}
+build=$(realpath "$1") size=$(numfmt --from=iec "${2:-64M}") folder=${3:-.}
+runs=${4:-$([ $# -gt 1 ] && echo 5 || echo 3)}
 bench=$build/bench/core
 work=$(mktemp -d "$folder/comap-bench.XXXXXX")
 trap 'rm -rf "$work"' EXIT
@@ -28,9 +30,13 @@ for folios in large small; do
 	cell "newlines, cached in $folios folios" "$folios"
 	cell "newlines, cached in $folios folios, two processes" "$folios" --processes 2
 	cell "lines with a literal, cached in $folios folios" "$folios" --literal /svc07/
+	cell "lines with a literal, cached in $folios folios, two processes" "$folios" \
+		--literal /svc07/ --processes 2
 	cell "100,000 jumps, cached in $folios folios" "$folios" --jumps 100000
 done
 cell "newlines, not cached" small --cold
+cell "newlines, not cached, two processes" small --cold --processes 2
+cell "lines with a literal, not cached" small --cold --literal /svc07/
 cell "2,000 jumps, not cached" small --jumps 2000 --cold
 
 echo

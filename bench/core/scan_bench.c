@@ -63,6 +63,8 @@ static void add_rows(void)
 		return;
 	if (!job.literal) {
 		add_command("wc -l", "wc", "-l", NULL, NULL);
+		add_command("grep -c ''", "grep", "-c", "", NULL);
+		add_command("rg -c ''", "rg", "-c", "", NULL);
 		return;
 	}
 	add_command("grep -cF", "grep", "-cF", job.literal, NULL);
