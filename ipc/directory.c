@@ -272,7 +272,7 @@ int comap__directory_await(struct comap *region, const char *name)
 	uint64_t deadline_ns = region->wait_deadline_ns, step_ns = 0;
 	uint32_t seen;
 
-	if (!(region->flags & COMAP_WAIT))
+	if (!(__atomic_load_n(&region->flags, __ATOMIC_RELAXED) & COMAP_WAIT)) /* flags only appear */
 		return comap__fail(COMAP_CAUSE_NOT_FOUND, "%s holds no '%s': `comap ls` shows what it holds",
 		                   region->path, name);
 	for (;;) {
@@ -303,7 +303,8 @@ int comap__directory_open(struct comap *region, const char *name, enum comap_obj
 	if (code)
 		return code;
 	object = find(region, name);
-	if (!object && (region->flags & COMAP_CREATE))
+	/* relaxed: flags only appear */
+	if (!object && (__atomic_load_n(&region->flags, __ATOMIC_RELAXED) & COMAP_CREATE))
 		code = find_or_create(region, name, kind, type, cell_count, &object);
 	if (code)
 		return code;

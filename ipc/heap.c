@@ -123,7 +123,8 @@ static bool form_page(struct comap *region, uint64_t token, uint64_t page, uint3
 static bool adopt_page(struct comap *region, uint64_t token, struct comap_page_shm *desc,
                        uint32_t block_bytes)
 {
-	uint64_t word = comap_u64_load_relaxed(&desc->word); /* relaxed: CAS decides */
+	/* [edge page.word] acq: seen CLASS => the size of its blocks is the one it was formed with */
+	uint64_t word = comap_u64_load_acquire(&desc->word);
 	uint32_t count = comap__blocks_per_page(block_bytes);
 
 	/* relaxed, both: hints until the page is ours */

@@ -22,6 +22,7 @@
 #include "host.h"
 #include "identity.h"
 #include "name.h"
+#include "one_view.h"
 #include "seat.h"
 #include "thread.h"
 #include "vm.h"
@@ -181,6 +182,17 @@ int comap__region_status(struct comap *region)
 	return comap__guard_explain(&fault, region->path);
 }
 
+/* The seam of one_view.h. */
+static int place_one_view(struct comap *region, int fd)
+{
+	int code = comap__one_view_take(region, fd);
+
+	if (code)
+		return comap__fail_errno(code, "cannot map %s", region->path);
+	region->one_view = true;
+	return 0;
+}
+
 static int place_view(struct comap *region, int fd)
 {
 	void *base;
@@ -206,8 +218,14 @@ static int place_writable(struct comap *region, int fd)
 	uint64_t begin = COMAP_IDENTITY_BYTES;
 	uint64_t end = region->identity->pages_offset_bytes;
 	void *base;
-	int code = comap__vm_reserve(region->total_bytes, COMAP_HEAP_ALIGN_BYTES, &base);
+	int code;
 
+	if (region->one_view) {
+		region->writable = (char *)(uintptr_t)region->view;
+		comap_u32_store_relaxed(&region->heap_writable, 1); /* relaxed: nobody has the handle yet */
+		return 0;
+	}
+	code = comap__vm_reserve(region->total_bytes, COMAP_HEAP_ALIGN_BYTES, &base);
 	if (code)
 		return comap__fail_errno(code, "no address space for the %zu bytes that %s may grow to: "
 		                         "create it with a smaller maximum", region->total_bytes, region->path);
@@ -260,7 +278,7 @@ static int map_region(struct comap *region, int fd, const struct comap_identity_
 	int code;
 
 	region->total_bytes = identity->heap_offset_bytes + identity->heap_max_bytes;
-	code = place_view(region, fd);
+	code = COMAP_UNLIKELY(comap__one_view) ? place_one_view(region, fd) : place_view(region, fd);
 	if (code)
 		return code;
 	region->identity_copy = *identity;
@@ -335,7 +353,9 @@ static void destroy(struct comap *region)
 		return;
 	comap__guard_remove(region->view_guard);
 	comap__guard_remove(region->writable_guard);
-	if (region->view)
+	if (region->one_view)
+		comap__one_view_give(region);
+	else if (region->view)
 		comap__vm_unmap((void *)(uintptr_t)region->view, region->total_bytes);
 	if (region->writable && !region->one_view)
 		comap__vm_unmap(region->writable, region->total_bytes);

@@ -142,7 +142,8 @@ static inline uint32_t comap__objects_used(const struct comap *region)
 
 static inline bool comap__is_guest(const struct comap *region)
 {
-	return (region->flags & COMAP_GUEST) != 0;
+	/* relaxed: this bit is set before anybody has the handle; others appear beside it */
+	return (__atomic_load_n(&region->flags, __ATOMIC_RELAXED) & COMAP_GUEST) != 0;
 }
 
 #endif

@@ -61,6 +61,12 @@ static void make_table(void)
 	pthread_atfork(before_fork, after_fork_parent, after_fork_child);
 }
 
+/* liburcu's own macro for it raises alignment, which clang minds. */
+static struct comap__entry *entry_of(struct cds_lfht_node *node)
+{
+	return (void *)((char *)node - offsetof(struct comap__entry, node));
+}
+
 static unsigned long hash(const char *key)
 {
 	return (unsigned long)XXH64(key, strlen(key), 0);
@@ -68,13 +74,14 @@ static unsigned long hash(const char *key)
 
 static int matches(struct cds_lfht_node *node, const void *key)
 {
-	return strcmp(caa_container_of(node, struct comap__entry, node)->key, key) == 0;
+	return strcmp(entry_of(node)->key, key) == 0;
 }
 
 /* A reference, unless the last one is gone (I2). */
 static bool ref_unless_zero(struct comap__entry *entry)
 {
-	long count = __atomic_load_n(&entry->references, __ATOMIC_RELAXED); /* CAS decides */
+	/* Acquire: seen a count, so the entry is whole (see make_entry). The CAS decides. */
+	long count = __atomic_load_n(&entry->references, __ATOMIC_ACQUIRE);
 
 	while (count > 0)
 		if (__atomic_compare_exchange_n(&entry->references, &count, count + 1, true,
@@ -93,7 +100,7 @@ static struct comap__entry *find(const char *key)
 	cds_lfht_lookup(table, hash(key), matches, key, &iter);
 	node = cds_lfht_iter_get_node(&iter);
 	if (node) {
-		entry = caa_container_of(node, struct comap__entry, node);
+		entry = entry_of(node);
 		if (!ref_unless_zero(entry))
 			entry = NULL;
 	}
@@ -128,9 +135,10 @@ static int make_entry(const char *key, comap__registry_make *make, comap__regist
 	}
 	memcpy(entry->key, key, key_bytes);
 	entry->unmake = unmake;
-	entry->references = 1;
 	entry->listed = true;
 	cds_lfht_node_init(&entry->node);
+	/* Releases the entry to whoever takes a reference (acquire), without help from the table. */
+	__atomic_store_n(&entry->references, 1, __ATOMIC_RELEASE);
 	urcu_bp_read_lock();
 	cds_lfht_add(table, hash(key), &entry->node);
 	urcu_bp_read_unlock();
@@ -183,6 +191,12 @@ bool comap__registry_is_last(const struct comap__entry *entry)
 	return __atomic_load_n(&entry->references, __ATOMIC_RELAXED) == 1; /* a moment's answer */
 }
 
+/* A function of its own, by which a tool that does not see liburcu's grace periods can be told. */
+static void free_entry(struct comap__entry *entry)
+{
+	free(entry);
+}
+
 void comap__registry_put(struct comap__entry *entry)
 {
 	/* Each put releases what its holder did; the last acquires it all. */
@@ -193,5 +207,5 @@ void comap__registry_put(struct comap__entry *entry)
 	pthread_mutex_unlock(&changes);
 	urcu_bp_synchronize_rcu(); /* I3 */
 	entry->unmake(entry->handle);
-	free(entry);
+	free_entry(entry);
 }

@@ -203,6 +203,7 @@ static int guest_get(struct comap_value *value, void *buffer, size_t capacity_by
 	for (int i = 0; i < GUEST_TRIES; i++) {
 		/* [edge rcu.epoch] acq: what was unlinked before this epoch is not found any more */
 		epoch = comap_u64_load_acquire(&control->epoch);
+		comap__race_meant_begin(); /* a writer may be using the memory again: then it is thrown away */
 		current = current_view(value);
 		code = -ENODATA;
 		published_ns = 0;
@@ -211,6 +212,7 @@ static int guest_get(struct comap_value *value, void *buffer, size_t capacity_by
 			/* relaxed: validated below */
 			published_ns = comap_u64_load_relaxed(&head_of(current)->published_ns);
 		}
+		comap__race_meant_end();
 		/* [edge reuse.horizon] acq: the copy before the horizon; a byte from a later use of the
 		 * memory comes after a horizon beyond our epoch. */
 		comap_fence_acquire();
@@ -419,10 +421,11 @@ int comap_value_release(struct comap_value *value)
 	if (code)
 		return code;
 	renew_building(value);
-	if (value->block.offset_bytes)
+	if (pthread_mutex_trylock(&value->building) != 0)
 		return comap__fail(COMAP_CAUSE_DEADLOCK, "a version is being built: publish or abort it first");
 	/* [edge value.role] rel: everything published before the next one begins */
 	comap_u64_cas_acq_rel(&value->shm->publisher, value->object.region->attachment->seat_token, 0);
+	pthread_mutex_unlock(&value->building);
 	return 0;
 }
 
