@@ -73,7 +73,7 @@ static void parse(int argc, char **argv)
 {
 	unsigned first = 0, second = 1;
 
-	for (int i = 1; i < argc; i++) {
+	for (int i = 1; i < argc; i += 2) {
 		const char *value = i + 1 < argc ? argv[i + 1] : "";
 
 		if (strcmp(argv[i], "--rounds") == 0)
@@ -84,7 +84,6 @@ static void parse(int argc, char **argv)
 			bench.dir = value;
 		else if (strcmp(argv[i], "--cpus") != 0 || sscanf(value, "%u,%u", &first, &second) != 2)
 			goto usage;
-		i++;
 	}
 	if (bench.rounds == 0 || bench.rounds > ROUNDS_MAX || !*bench.out || !*bench.dir)
 		goto usage;

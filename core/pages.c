@@ -183,7 +183,7 @@ static void add_counter(const char *text, struct comap_pages *pages)
 	for (size_t i = 0; i < sizeof counters / sizeof counters[0]; i++)
 		if (strlen(counters[i].name) == (size_t)(colon - text) &&
 		    strncmp(counters[i].name, text, (size_t)(colon - text)) == 0)
-			*(uint64_t *)((char *)pages + counters[i].member) += kib * 1024;
+			*(uint64_t *)(void *)((char *)pages + counters[i].member) += kib * 1024;
 }
 
 static int add_all_counters(pid_t pid, const char *file, struct comap_pages *pages)

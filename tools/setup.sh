@@ -16,6 +16,7 @@ packages=(
 	spin                                          # models of the protocols
 	e2fsprogs xfsprogs                            # small file systems for the tests of full disks
 	ripgrep                                       # bench: what ours is measured against
+	clang                                         # the other compiler: run long clang
 	procps systemd                                # ps; systemd-analyze verify
 )
 # What only some commands need: tools/setup.sh bench

@@ -33,7 +33,7 @@ static void index_free(struct index *index)
 
 static void free_later(struct rcu_head *head)
 {
-	index_free(caa_container_of(head, struct index, head));
+	index_free((void *)((char *)head - offsetof(struct index, head)));
 }
 
 static struct entry *entry_of(const struct index *index, const char *text, size_t size_bytes)

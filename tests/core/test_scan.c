@@ -416,14 +416,13 @@ static void truncated_is_an_error(void **state)
 			struct comap_scan *scan = scan_open(path, COMAP_SCAN_OPTIONS(
 				.method = methods[m], .buffer_bytes = 8192));
 			struct comap_span span;
-			uint64_t sum = 0;
 			int code = comap_scan_chunk(scan, &span);
 
 			assert_int_equal(code, 0);
 			assert_int_equal(comap_guard_reinstall(), 0); /* cmocka takes SIGBUS for each test */
 			files_resize(path, cut);
 			while ((code = comap_scan_chunk(scan, &span)) == 0)
-				sum += comap_bytes_count(span.data, span.size_bytes, 0);
+				(void)comap_bytes_count(span.data, span.size_bytes, 0); /* touches all */
 			assert_int_equal(code, -ESTALE);
 			assert_int_equal(comap_last_error()->cause, COMAP_CAUSE_TRUNCATED);
 			assert_int_equal(comap_scan_chunk(scan, &span), -ESTALE);

@@ -117,7 +117,7 @@ int finds_1_or_2(const char *path)
 /* From the main process, or from a role: the victim is a grandchild then. */
 void require_killed(int (*role)(void *), void *path)
 {
-	int status;
+	int status = 0;
 	pid_t pid = fork();
 
 	if (pid == 0) {

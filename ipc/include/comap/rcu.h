@@ -52,7 +52,7 @@ static inline struct comap__row *comap__row(const struct comap *region)
 {
 	size_t offset_bytes = (uintptr_t)region & ((COMAP__ROW_COUNT - 1) * COMAP__ROW_BYTES);
 
-	return (struct comap__row *)((char *)comap__tls_rows + offset_bytes);
+	return (struct comap__row *)(void *)((char *)comap__tls_rows + offset_bytes);
 }
 
 /* Enters a read section. 0, or: -EINVAL NULL; -EUSERS no thread record is free; -ECHILD after
