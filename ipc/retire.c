@@ -252,11 +252,11 @@ static int meet_budget(struct comap *region, struct comap__row *row)
 		return comap__fail(COMAP_CAUSE_PINNED, "%s: readers pin %s, and this thread is inside a read "
 		                   "section itself", region->path, what);
 	code = comap_synchronize_until(region, deadline_ns);
+	seat = code == -ETIMEDOUT ? comap__error()->seat : -1; /* what follows may fail in other ways */
 	comap__rings_drain_done(region, row->record);
 	comap__rings_adopt(region);
 	if (has_room(region, row))
 		return 0;
-	seat = code == -ETIMEDOUT ? comap__error()->seat : -1;
 	if (code && seat < 0)
 		return code;
 	if (seat < 0) /* nobody reads: others retire as fast as we do */

@@ -312,6 +312,33 @@ static void test_budget_fails_the_writer_and_names_the_seat(void **state)
 	assert_int_equal(comap_close(region), 0);
 }
 
+/* So it is where the thread records' rings are full before the budget is. */
+static void test_full_rings_name_the_seat(void **state)
+{
+	const char *path = proc_path(PROC_SHM, "a");
+	struct comap_options options = defaults();
+	struct comap_value *value;
+	struct comap *region;
+	struct proc *reader;
+	int code = 0;
+
+	options.thread_count = 5;
+	region = open_region(path, options);
+	value = comap_value_open(region, "x", NULL);
+	reader = proc_spawn("reader", hold_section, (void *)(uintptr_t)path);
+	proc_await(INSIDE, 1);
+	for (unsigned i = 0; i < 5 * COMAP_RING_ENTRIES && code == 0; i++)
+		code = publish(value, 100);
+	assert_int_equal(code, -EBUSY);
+	assert_int_equal(comap_last_error()->cause, COMAP_CAUSE_PINNED);
+	assert_int_equal(comap_last_error()->seat, 1);
+	proc_post(GO);
+	proc_assert_ok(reader);
+	assert_int_equal(publish(value, 100), 0);
+	comap_value_close(value);
+	assert_int_equal(comap_close(region), 0);
+}
+
 /* A reader that stays does not stop a publisher after a ring's worth of versions. */
 static void test_full_ring_spills(void **state)
 {
@@ -517,6 +544,7 @@ int main(void)
 		PROC_TEST(test_parked_section_is_ended_by_a_writer),
 		PROC_TEST(test_section_after_a_parked_one_holds),
 		PROC_TEST(test_budget_fails_the_writer_and_names_the_seat),
+		PROC_TEST(test_full_rings_name_the_seat),
 		PROC_TEST(test_full_ring_spills),
 		PROC_TEST(test_host_section_protects_region_memory),
 		PROC_TEST(test_idle_host_holds_nobody),
