@@ -159,12 +159,14 @@ static void describe(struct comap *region, struct comap_seat_shm *seat)
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	process_status((uint32_t)getpid(), &status);
-	seat->pid_namespace.v = comap__pid_namespace();
-	seat->time_namespace.v = time_namespace();
-	seat->start_time.v = status.start_time;
-	seat->attached_ns.v = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-	seat->pid.v = (uint32_t)getpid();
-	seat->capabilities.v = region->attachment->can_synchronize;
+	/* relaxed: released by LIVE; who still looks at the owner before gets a word of either */
+	comap_u64_store_relaxed(&seat->pid_namespace, comap__pid_namespace());
+	comap_u64_store_relaxed(&seat->time_namespace, time_namespace());
+	comap_u64_store_relaxed(&seat->start_time, status.start_time);
+	comap_u64_store_relaxed(&seat->attached_ns,
+	                        (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec);
+	comap_u32_store_relaxed(&seat->pid, (uint32_t)getpid());
+	comap_u32_store_relaxed(&seat->capabilities, region->attachment->can_synchronize);
 	memset(seat->name, 0, sizeof seat->name);
 	strncpy(seat->name, region->seat_name, sizeof seat->name - 1);
 }

@@ -211,10 +211,12 @@ static void grace_period(struct comap *region, uint64_t number)
 
 static void *element_updater(void *argument)
 {
-	for (uint64_t number = 1; !over(); number++) {
+	static uint64_t number; /* goes on in the second run: what is current then is not to be written */
+
+	for (number++; !over(); number++) {
 		uint64_t next = number % ELEMENTS;
 
-		/* It was unlinked ELEMENTS - 1 grace periods ago, or one: the plain stores must not meet it. */
+		/* Unlinked ELEMENTS - 1 grace periods ago: the plain stores must not meet its readers. */
 		for (unsigned i = 0; i < ELEMENT_WORDS; i++)
 			elements[next][i] = number;
 		comap_u64_store_release(&current, next);
