@@ -2,8 +2,5 @@
 /* The word that stands for fences where ThreadSanitizer looks on. See word.h. */
 #include <comap/word.h>
 
-#ifdef COMAP__TSAN
+/* In every build: a library of one and a program of the other kind link. */
 struct comap_u32 comap__tsan_fence;
-#else
-typedef int comap__fences_are_fences_in_this_build; /* C wants a file to hold something */
-#endif

@@ -7,8 +7,7 @@
 
 #include <comap.h>
 
-#include "region.h"
-#include "vm.h"
+#include "one_view.h"
 
 #include <pthread.h>
 
@@ -69,17 +68,11 @@ static void *read_keys(void *arg)
 static void test_threads_over_one_mapping(void **state)
 {
 	pthread_t threads[WRITERS + READERS];
-	const char *view;
-	size_t total_bytes;
 	int64_t sum = 0;
 
+	comap__one_view = true;
 	region = comap_open(proc_path(PROC_SHM, "region"), COMAP_CREATE);
 	assert_non_null(region);
-	assert_int_equal(comap__heap_make_writable(region), 0);
-	view = region->view;
-	total_bytes = region->total_bytes;
-	region->view = region->writable;
-	region->one_view = true;
 	table = comap_table_open(region, "t", NULL);
 	assert_non_null(table);
 	comap_u64_store_relaxed(&writers_left, WRITERS); /* relaxed: before the threads */
@@ -94,7 +87,6 @@ static void test_threads_over_one_mapping(void **state)
 	assert_int_equal(comap_table_count(table), KEYS - KEYS / 7 + 1);
 	comap_table_close(table);
 	assert_int_equal(comap_close(region), 0);
-	comap__vm_unmap((void *)(uintptr_t)view, total_bytes);
 }
 
 static void *nothing(void *arg) { return arg; }

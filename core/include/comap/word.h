@@ -94,8 +94,8 @@ COMAP__WORD(64)
 #endif
 
 /* Fences. Each call names the two sides that it keeps in order. */
-#ifdef COMAP__TSAN
 extern COMAP_API struct comap_u32 comap__tsan_fence;
+#ifdef COMAP__TSAN
 void AnnotateIgnoreReadsBegin(const char *file, int line);
 void AnnotateIgnoreReadsEnd(const char *file, int line);
 /* Around reads that are meant to meet writes, and whose result is validated afterwards. */
