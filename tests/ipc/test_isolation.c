@@ -47,8 +47,7 @@ static bool can_unshare(int flags)
 /* A mount namespace of its own, from which nothing gets out. */
 static void own_mounts(void)
 {
-	PROC_REQUIRE(unshare(CLONE_NEWNS) == 0);
-	PROC_REQUIRE(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0);
+	PROC_REQUIRE(proc_own_mounts());
 }
 
 /* --- two containers, both of them PID 1 --------------------------------------------------------- */
@@ -117,7 +116,7 @@ static void test_two_containers_that_are_both_pid_1(void **state)
 	struct container one = { publishes_and_reads, 0 }, two = { waits_for_the_other, 1 };
 	struct proc *first, *second;
 
-	if (!can_unshare(CLONE_NEWPID | CLONE_NEWNS))
+	if (!can_unshare(CLONE_NEWPID | CLONE_NEWNS) || !proc_can_own_mounts())
 		skip();
 	path = proc_path(PROC_SHM, "region");
 	first = proc_spawn("container 1", container, &one);
@@ -174,7 +173,7 @@ static void test_bind_mount(void **state)
 {
 	struct proc *mounting;
 
-	if (!can_unshare(CLONE_NEWNS))
+	if (!proc_can_own_mounts())
 		skip();
 	path = proc_path(PROC_SHM, "region");
 	(void)proc_folder(PROC_DISK); /* before the fork: the teardown is to know it */
@@ -381,7 +380,7 @@ static int fills_up(void *arg)
 
 static void test_file_system_fills_up(void **state)
 {
-	if (!can_unshare(CLONE_NEWNS))
+	if (!proc_can_own_mounts())
 		skip();
 	path = proc_path(PROC_SHM, "region");
 	proc_assert_ok(proc_spawn("fills up", fills_up, NULL));
@@ -448,7 +447,7 @@ static int create_where_full(void *arg)
 
 static void test_create_where_there_is_no_room(void **state)
 {
-	if (!can_unshare(CLONE_NEWNS))
+	if (!proc_can_own_mounts())
 		skip();
 	path = proc_path(PROC_SHM, "region");
 	proc_assert_ok(proc_spawn("creates", create_where_full, NULL));

@@ -14,6 +14,8 @@
 #include <linux/futex.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -446,4 +448,21 @@ const char *proc_fault_name(unsigned index)
 	if (index >= comap_u32_load_acquire(&shared->fault_count))
 		return NULL;
 	return shared->fault_names[index];
+}
+
+/* --- mounts --- */
+
+bool proc_own_mounts(void)
+{
+	return unshare(CLONE_NEWNS) == 0 && mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+}
+
+bool proc_can_own_mounts(void)
+{
+	pid_t pid = fork();
+	int status = 1;
+
+	if (pid == 0)
+		_exit(proc_own_mounts() ? 0 : 1);
+	return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
 }

@@ -108,6 +108,12 @@ void proc_fail(const char *file, int line, const char *format, ...)
 #define PROC_REQUIRE_OK(call) proc_require_ok(__FILE__, __LINE__, #call, (call))
 void proc_require_ok(const char *file, int line, const char *what, int code);
 
+/* Gives this process a mount namespace of its own, from which nothing gets out. False where that is
+ * not permitted, or where "/" is no mount point (chroot). */
+bool proc_own_mounts(void);
+/* Would it, in a child? */
+bool proc_can_own_mounts(void);
+
 /* --- meeting ------------------------------------------------------------------------------ */
 
 /* Counts a point up and wakes who waits there. Async-signal-safe. */

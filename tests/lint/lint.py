@@ -5,6 +5,7 @@
     lint.py SOURCE RULE        RULE: layers, edges, shape, paths, headers, links, or --list
 """
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -118,6 +119,9 @@ def shape(source):
 # --- paths: nothing names the machine it was written on -------------------------------------------
 
 def paths(source):
+    if not shutil.which("git"):
+        print("paths: no git here, so no list of what is committed")
+        sys.exit(77)
     listed = subprocess.run(["git", "-C", source, "ls-files"], capture_output=True, text=True, check=False)
     for name in listed.stdout.splitlines():
         path = source / name
