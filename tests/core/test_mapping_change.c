@@ -65,19 +65,20 @@ static void support_is_what_the_kernel_says(void **state)
 		assert_false(comap_advice_is_supported((enum comap_advice)number));
 }
 
-/* " rd wr mr ...", what /proc says of the mapping that begins where this one does. */
+/* " rd wr mr ...", what /proc says of the kernel's area in which the mapping lies: it may have been
+ * merged with a neighbour of the same kind. */
 static void read_vm_flags(const struct comap_map *map, char *flags, size_t size_bytes)
 {
-	char line[400], start[32];
+	uintptr_t at = (uintptr_t)comap_map_data(map), begin, end;
 	FILE *smaps = fopen("/proc/self/smaps", "re");
+	char line[400];
 	bool here = false;
 
 	MUST(smaps);
-	snprintf(start, sizeof start, "%" PRIxPTR "-", (uintptr_t)comap_map_data(map));
 	flags[0] = 0;
 	while (fgets(line, sizeof line, smaps)) {
-		if (strchr(line, '-') && strstr(line, start) == line)
-			here = true;
+		if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " ", &begin, &end) == 2)
+			here = at >= begin && at < end;
 		if (here && strncmp(line, "VmFlags:", 8) == 0) {
 			snprintf(flags, size_bytes, "%s", line);
 			break;
