@@ -316,8 +316,7 @@ struct comap_value_head_shm {
 
 struct comap_table_shm {
 	struct comap_u64 default_ttl_ns;     /* 0: entries stay. W: anybody. R: writers. X: old or new */
-	/* Somebody waits for a change: the sleeper sets it to 1, writers exchange it to 0 and wake. */
-	struct comap_u32 waiting;
+	struct comap_u32 waiting;            /* a flag word: somebody waits for any change */
 	uint32_t reserved;
 	uint8_t pad[112];
 };
@@ -331,7 +330,7 @@ enum comap_journal_op {
 struct comap_stripe_shm {
 	/* Cell 0. W: holder of the mutex (a mutex word: mutex.c).  X: the next holder repairs. */
 	struct comap_u64 mutex;
-	struct comap_u64 sequence;           /* the newest version given */
+	struct comap_u64 sequence;           /* all versions up to it are given and settled: table_watch.c */
 	struct comap_u64 entries;
 	struct comap_u64 stored_bytes;       /* keys and values */
 	/* What a death in the middle would leave open. `op` is stored last at the start, first cleared. */
@@ -346,7 +345,8 @@ struct comap_stripe_shm {
 	struct comap_u64 expired;            /* statistics from here on */
 	struct comap_u64 repairs;
 	struct comap_u64 overflows;          /* buckets chained behind others */
-	uint8_t pad[8];
+	struct comap_u32 waiting;            /* a flag word: somebody waits for a key of the stripe */
+	struct comap_u32 reserved;
 	/* Cells 1 and 2. W: as above, seldom. R: every reader.  shape: the number of buckets; 0: none. */
 	struct comap_u64 shape;
 	struct comap_u64 segments[COMAP_STRIPE_SEGMENTS];

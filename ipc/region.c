@@ -182,6 +182,19 @@ int comap__region_status(struct comap *region)
 	return comap__guard_explain(&fault, region->path);
 }
 
+int comap__region_awaited(struct comap *region)
+{
+	int code = comap__region_status(region);
+
+	if (code)
+		return code;
+	/* relaxed: a flag of its own; seen within the next sleep */
+	return comap_u64_load_relaxed(&region->control->superseded)
+		? comap__fail(COMAP_CAUSE_SUPERSEDED, "%s was unlinked: open it again for the one that has its "
+		              "name now", region->path)
+		: 0;
+}
+
 /* The seam of one_view.h. */
 static int place_one_view(struct comap *region, int fd)
 {

@@ -96,6 +96,9 @@ int comap__region_fd(struct comap *region, int *ret_fd);
  * zeros, what was stored is lost. */
 int comap__region_status(struct comap *region);
 
+/* The same, and -ESTALE where the name is another region's by now: nobody should wait for this one. */
+int comap__region_awaited(struct comap *region);
+
 /* 0, or why a call that needs a seat cannot go on: NULL, guest, forked child, closing,
  * cut off. */
 int comap__attached(struct comap *region);

@@ -21,6 +21,7 @@
 #define COMAP_TABLE_FIRST_BUCKETS 4u
 #define COMAP_TABLE_CHAIN_MAX 64u      /* a longer one is damage */
 #define COMAP_TABLE_LOCK_MS 2000
+#define COMAP_VERSION_MASK ((1ull << 44) - 1)
 
 struct comap_table {
 	struct comap__object object;
@@ -182,6 +183,7 @@ struct comap__writer {
 	struct comap *region;
 	struct comap__row *row;
 	struct comap_stripe_shm *stripe;
+	bool changed;                        /* something was committed under this hold of the lock */
 };
 
 /* A slot of a chain; what is there is in `word`. */
@@ -237,5 +239,19 @@ int comap__stripe_found(struct comap__writer *writer);
 void comap__stripe_grow(struct comap__writer *writer);
 /* Ends what a dead writer has left of a split. */
 int comap__split_repair(struct comap__writer *writer);
+
+/* --- waiting for changes: table_watch.c ------------------------------------------------------- */
+
+/* All versions up to it that the stripe has given are there to be seen, or gone again. */
+static inline uint64_t comap__stripe_changes(const struct comap_stripe_shm *stripe)
+{
+	/* [edge table.changes] acq: seen the number => what was written up to it is seen */
+	return comap_u64_load_acquire(&stripe->sequence);
+}
+
+/* Under the lock, at the end: what was committed counts as a change from here on. */
+void comap__stripe_count_change(struct comap__writer *writer);
+/* After the lock: wakes those who wait for a change of the stripe or of the table. */
+void comap__stripe_wake(const struct comap__writer *writer);
 
 #endif

@@ -111,6 +111,7 @@ void comap__slot_commit(struct comap__writer *writer, struct comap__slot *slot, 
 	comap__link_commit(writer, link, slot->word, word);
 	take_counts(writer->stripe);
 	comap__journal_end(writer);
+	writer->changed = true;
 	slot->word = word;
 }
 
@@ -187,8 +188,12 @@ static int repair(struct comap__writer *writer)
 		break;
 	}
 	COMAP_FAULT("table.repaired");
-	if (!code)
+	if (!code) {
 		comap_u64_add_relaxed(&stripe->repairs, 1); /* relaxed: a counter */
+		/* Its version was given, and may have been linked: nobody gets it again. */
+		comap__stripe_count_change(writer);
+		writer->changed = true;
+	}
 	return code;
 }
 
@@ -198,6 +203,7 @@ int comap__stripe_lock(struct comap__writer *writer)
 	int code = comap__mutex_lock(writer->region, &stripe->mutex, writer->row->token,
 	                             comap_deadline_ms(COMAP_TABLE_LOCK_MS));
 
+	writer->changed = false;
 	if (code < 0)
 		return code;
 	/* relaxed, both: under the mutex */
@@ -214,7 +220,11 @@ int comap__stripe_lock(struct comap__writer *writer)
 
 void comap__stripe_unlock(struct comap__writer *writer)
 {
+	if (writer->changed)
+		comap__stripe_count_change(writer);
 	comap__mutex_unlock(&writer->stripe->mutex, writer->row->token);
+	if (writer->changed)
+		comap__stripe_wake(writer);
 }
 
 /* --- chains ----------------------------------------------------------------------------------- */

@@ -10,6 +10,8 @@
  * Progress:   a walk holds nothing back between calls */
 #include "table.h"
 
+#include <comap/table_watch.h>
+
 #include "error.h"
 #include "fault.h"
 #include "rcu.h"
@@ -32,6 +34,8 @@ struct comap_table_walk {
 	struct comap_table *table;
 	uint32_t stripe;
 	uint64_t position;           /* in the order of reversed hashes: everything before it is done */
+	uint64_t met[COMAP_STRIPES]; /* versions up to it were met by the walk before; 0: none was */
+	uint64_t reading;            /* of the stripe at hand, when the walk came to it */
 	char *buffer;
 	size_t used_bytes, capacity_bytes, cursor;
 };
@@ -160,7 +164,8 @@ static int copy_chain(struct comap_table_walk *walk, struct chain *chain)
 	for (unsigned i = 0; i < chain->ref_count && !code; i++) {
 		uint64_t hash;
 
-		if (!comap__entry_parts(table, chain->refs[i], &parts) || comap__entry_is_over(&parts))
+		if (!comap__entry_parts(table, chain->refs[i], &parts) || comap__entry_is_over(&parts) ||
+		    parts.version <= walk->met[walk->stripe])
 			continue;
 		hash = comap__table_hash(table, parts.key, parts.key_bytes);
 		/* What lies behind us was met before the split; what belongs elsewhere, a split is moving. */
@@ -220,8 +225,15 @@ static int refill(struct comap_table_walk *walk)
 	step = chain.shape ? 1ull << (64 - bits_of(chain.index, chain.shape)) : 0;
 	walk->position = chain.shape ? (walk->position & ~(step - 1)) + step : 0;
 	if (walk->position == 0)
-		walk->stripe++;
+		walk->met[walk->stripe++] = walk->reading;
 	return 0;
+}
+
+/* At the beginning of a stripe: false where nothing is new in it. */
+static bool enter_stripe(struct comap_table_walk *walk)
+{
+	walk->reading = comap__stripe_changes(&walk->table->stripes[walk->stripe]);
+	return walk->reading != walk->met[walk->stripe] || walk->reading == 0;
 }
 
 /* --- the interface ---------------------------------------------------------------------------- */
@@ -256,6 +268,10 @@ int comap_table_walk_next(struct comap_table_walk *walk, struct comap_table_entr
 	while (walk->cursor == walk->used_bytes) {
 		if (walk->stripe == COMAP_STRIPES)
 			return 0;
+		if (walk->position == 0 && !enter_stripe(walk)) {
+			walk->stripe++;
+			continue;
+		}
 		code = refill(walk);
 		if (code)
 			return code;
@@ -267,6 +283,25 @@ int comap_table_walk_next(struct comap_table_walk *walk, struct comap_table_entr
 	ret_entry->value = walk->buffer + key_at + round_up(copied->entry.key_bytes);
 	walk->cursor = copied->next;
 	return 1;
+}
+
+int comap_table_walk_again(struct comap_table_walk *walk)
+{
+	if (!walk)
+		return comap__fail(COMAP_CAUSE_ARGUMENT, "the walk is NULL");
+	walk->stripe = 0;
+	walk->position = 0;
+	walk->used_bytes = walk->cursor = 0;
+	return 0;
+}
+
+int comap_table_walk_skip(struct comap_table_walk *walk)
+{
+	if (!walk)
+		return comap__fail(COMAP_CAUSE_ARGUMENT, "the walk is NULL");
+	for (uint32_t i = 0; i < COMAP_STRIPES; i++)
+		walk->met[i] = comap__stripe_changes(&walk->table->stripes[i]);
+	return comap_table_walk_again(walk);
 }
 
 void comap_table_walk_end(struct comap_table_walk *walk)

@@ -20,7 +20,6 @@
 
 #define ADD_TRIES 1000       /* a counter that others make and remove again and again */
 #define HAND_EVERY 4         /* of so many writes one looks for expired entries elsewhere */
-#define VERSION_MASK ((1ull << 44) - 1)
 
 /* --- the new entry ---------------------------------------------------------------------------- */
 
@@ -81,10 +80,9 @@ static int draft_make(struct comap__writer *writer, const struct comap_table_wri
 
 static uint64_t draft_seal(struct comap__writer *writer, struct draft *draft)
 {
-	/* relaxed, both: under the mutex; a version that is given and not used is no harm */
-	uint64_t version = (comap_u64_load_relaxed(&writer->stripe->sequence) + 1) & VERSION_MASK;
+	/* relaxed, both: under the mutex. The sequence follows when the lock is given back, or repaired. */
+	uint64_t version = (comap_u64_load_relaxed(&writer->stripe->sequence) + 1) & COMAP_VERSION_MASK;
 
-	comap_u64_store_relaxed(&writer->stripe->sequence, version);
 	comap_u64_store_relaxed(&draft->entry->head, version << 20 | draft->head);
 	return version;
 }

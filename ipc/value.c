@@ -335,13 +335,9 @@ int comap_value_wait(struct comap_value *value, uint64_t seen, uint64_t deadline
 	for (;;) {
 		if (comap_value_version(value) > seen)
 			return 0;
-		code = comap__region_status(value->object.region);
+		code = comap__region_awaited(value->object.region);
 		if (code)
 			return code;
-		/* relaxed: a flag of its own; seen within the next sleep */
-		if (comap_u64_load_relaxed(&value->object.region->control->superseded))
-			return comap__fail(COMAP_CAUSE_SUPERSEDED, "%s was unlinked: open it again for the one "
-			                   "that has its name now", value->object.region->path);
 		if (comap_now_ns() >= deadline_ns)
 			return comap__fail(COMAP_CAUSE_TIMEOUT, "no version newer than %llu came in time",
 			                   (unsigned long long)seen);

@@ -49,6 +49,8 @@ static const struct tool_verb verbs[] = {
 	  tool_table_load_help, tool_table_load },
 	{ "table stat", "REGION TABLE [OPTION ...]", "how much a table holds",
 	  tool_table_stat_help, tool_table_stat },
+	{ "table watch", "REGION TABLE [KEY] [OPTION ...]", "print entries as they are written",
+	  tool_table_watch_help, tool_table_watch },
 	{ "pages", "REGION [OPTION ...]",
 	  "what a region costs each process, and that it is one copy", tool_pages_help, tool_pages },
 	{ "verify", "REGION [OPTION ...]", "say whether every block of the heap is accounted for",

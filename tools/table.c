@@ -4,6 +4,7 @@
  * get, scan and stat are guests: they copy and validate. The others take a seat for as long as they
  * run. A line of scan is what load reads: key, tab, value, with \t \n \\ and \xNN for bytes that would
  * not go through. */
+#include "table.h"
 #include "value.h"
 
 #include <errno.h>
@@ -315,18 +316,17 @@ static void print_bytes_json(struct out *out, const char *key, const char *hex_k
 	free(text);
 }
 
-static void print_entry_json(struct work *work, const struct comap_table_entry *entry)
+static void print_entry_json(struct out *out, const struct comap_type *type, bool keys_only,
+                             const struct comap_table_entry *entry)
 {
-	struct out *out = &work->call.out;
-
 	out_begin(out);
 	print_bytes_json(out, "key", "key_hex", entry->key, entry->key_bytes);
-	if (!work->keys && work->type && entry->value_bytes >= work->type->size_bytes) {
+	if (!keys_only && type && entry->value_bytes >= type->size_bytes) {
 		out_object_begin(out, "fields");
-		for (uint32_t i = 0; i < work->type->field_count; i++)
-			out_field(out, &work->type->fields[i], entry->value);
+		for (uint32_t i = 0; i < type->field_count; i++)
+			out_field(out, &type->fields[i], entry->value);
 		out_object_end(out);
-	} else if (!work->keys) {
+	} else if (!keys_only) {
 		print_bytes_json(out, "value", "value_hex", entry->value, entry->value_bytes);
 	}
 	out_u64(out, "version", entry->version);
@@ -335,21 +335,31 @@ static void print_entry_json(struct work *work, const struct comap_table_entry *
 	out_end(out);
 }
 
-static void print_entry(struct work *work, const struct comap_table_entry *entry)
+static void print_entry(const struct comap_type *type, bool keys_only,
+                        const struct comap_table_entry *entry)
 {
 	print_escaped(entry->key, entry->key_bytes);
-	if (!work->keys && work->type && entry->value_bytes >= work->type->size_bytes) {
-		for (uint32_t i = 0; i < work->type->field_count; i++) {
-			char *text = out_field_text(&work->type->fields[i], entry->value);
+	if (!keys_only && type && entry->value_bytes >= type->size_bytes) {
+		for (uint32_t i = 0; i < type->field_count; i++) {
+			char *text = out_field_text(&type->fields[i], entry->value);
 
 			printf("\t%s", text);
 			free(text);
 		}
-	} else if (!work->keys) {
+	} else if (!keys_only) {
 		putchar('\t');
 		print_escaped(entry->value, entry->value_bytes);
 	}
 	putchar('\n');
+}
+
+void table_print_entry(struct out *out, const struct comap_type *type, bool keys_only,
+                       const struct comap_table_entry *entry)
+{
+	if (out->json)
+		print_entry_json(out, type, keys_only, entry);
+	else
+		print_entry(type, keys_only, entry);
 }
 
 static int scan(struct work *work)
@@ -360,10 +370,8 @@ static int scan(struct work *work)
 
 	while (code == 1 && !ferror(stdout)) {
 		code = comap_table_walk_next(walk, &entry);
-		if (code == 1 && work->call.out.json)
-			print_entry_json(work, &entry);
-		else if (code == 1)
-			print_entry(work, &entry);
+		if (code == 1)
+			table_print_entry(&work->call.out, work->type, work->keys, &entry);
 	}
 	comap_table_walk_end(walk);
 	return code < 0 ? tool_fail(work->call.operands[1]) : TOOL_OK;

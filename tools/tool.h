@@ -105,6 +105,7 @@ int tool_table_load(int argc, char **argv);
 int tool_table_put(int argc, char **argv);
 int tool_table_scan(int argc, char **argv);
 int tool_table_stat(int argc, char **argv);
+int tool_table_watch(int argc, char **argv);
 int tool_unlink(int argc, char **argv);
 int tool_value_get(int argc, char **argv);
 int tool_value_put(int argc, char **argv);
@@ -114,7 +115,7 @@ int tool_verify(int argc, char **argv);
 extern const char tool_advise_help[], tool_create_help[], tool_info_help[], tool_ls_help[],
 	tool_pages_help[], tool_path_help[], tool_ps_help[], tool_table_del_help[], tool_table_get_help[],
 	tool_table_load_help[], tool_table_put_help[], tool_table_scan_help[], tool_table_stat_help[],
-	tool_unlink_help[], tool_value_get_help[],
-	tool_value_put_help[], tool_value_watch_help[], tool_verify_help[];
+	tool_table_watch_help[], tool_unlink_help[], tool_value_get_help[], tool_value_put_help[],
+	 tool_value_watch_help[], tool_verify_help[];
 
 #endif

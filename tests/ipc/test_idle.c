@@ -2,8 +2,9 @@
 /* Idle is free: a process that waits is woken at most once a second.
  *
  * Counted by the kernel: voluntary context switches over some seconds, of processes that wait for a
- * version, for an object, for a region. One switch a second is the sleep itself; taking down the watch on
- * a folder is another one where a region is waited for; two more are for the edges. */
+ * version, for an object, for a region, for a table or a key of it. One switch a second is the sleep
+ * itself; taking down the watch on a folder is another one where a region is waited for; two more are
+ * for the edges. */
 #include <comap.h>
 
 #include "proc.h"
@@ -12,7 +13,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { THERE, SECONDS = 3 };
+enum { THERE, SECONDS = 3, WAITERS = 5 };
 
 static uint64_t switches(pid_t pid)
 {
@@ -49,6 +50,26 @@ static int wait_for_object(void *path)
 	return 0;
 }
 
+static int wait_for_table(void *path)
+{
+	struct comap *region = comap_open(path, 0);
+	struct comap_table *table = comap_table_open(region, "t", NULL);
+
+	proc_post(THERE);
+	(void)comap_table_wait(table, comap_table_changes(table), COMAP_FOREVER, NULL);
+	return 0;
+}
+
+static int wait_for_key(void *path)
+{
+	struct comap *region = comap_open(path, 0);
+	struct comap_table *table = comap_table_open(region, "t", NULL);
+
+	proc_post(THERE);
+	(void)comap_table_wait_key(table, "k", 1, 0, COMAP_FOREVER, NULL);
+	return 0;
+}
+
 static int wait_for_region(void *path)
 {
 	proc_post(THERE);
@@ -60,8 +81,11 @@ static int make(void *path)
 {
 	struct comap *region = comap_open(path, COMAP_CREATE);
 	struct comap_value *value = comap_value_open(region, "x", NULL);
+	struct comap_table *table = comap_table_open(region, "t", NULL);
 
 	PROC_REQUIRE_OK(comap_value_put(value, "x", 1));
+	PROC_REQUIRE(table);
+	comap_table_close(table);
 	comap_value_close(value);
 	PROC_REQUIRE_OK(comap_close(region));
 	return 0;
@@ -71,20 +95,22 @@ static void test_waiting_wakes_once_a_second(void **state)
 {
 	char *path = (char *)(uintptr_t)proc_path(PROC_SHM, "a");
 	char *never = (char *)(uintptr_t)proc_path(PROC_SHM, "never");
-	const char *names[] = { "a version", "an object", "a region" };
-	struct proc *waiting[3];
-	uint64_t before[3], count;
+	const char *names[] = { "a version", "an object", "a region", "a table", "a key" };
+	struct proc *waiting[WAITERS];
+	uint64_t before[WAITERS], count;
 
 	proc_assert_ok(proc_spawn("maker", make, path));
 	waiting[0] = proc_spawn("version", wait_for_version, path);
 	waiting[1] = proc_spawn("object", wait_for_object, path);
 	waiting[2] = proc_spawn("region", wait_for_region, never);
-	proc_await(THERE, 3);
+	waiting[3] = proc_spawn("table", wait_for_table, path);
+	waiting[4] = proc_spawn("key", wait_for_key, path);
+	proc_await(THERE, WAITERS);
 	nanosleep(&(struct timespec){ .tv_nsec = 200000000 }, NULL);
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < WAITERS; i++)
 		before[i] = switches(waiting[i]->pid);
 	nanosleep(&(struct timespec){ .tv_sec = SECONDS }, NULL);
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < WAITERS; i++) {
 		count = switches(waiting[i]->pid) - before[i];
 		print_message("waiting for %s: %llu wake-ups in %d s\n", names[i],
 		              (unsigned long long)count, SECONDS);

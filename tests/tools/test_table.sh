@@ -33,7 +33,28 @@ same "$(cat "$COMAP_DIR/.dump")" "$("$comap" table scan copy sessions | sort)" "
 run 0 table del copy sessions u-17
 run 3 table get copy sessions u-17
 run 0 table stat copy sessions --json
-json '.entries == 1 and .writes == 2 and .repairs == 0'
+json '.entries == 1 and .writes == 3 and .repairs == 0'
+
+# What is written while one watches; the writer begins when the watcher has printed what was there.
+"$comap" table put watched t a 1 --create
+"$comap" table watch watched t --all --count 3 --timeout 10 >"$COMAP_DIR/.watch" &
+watcher=$!
+"$comap" table watch watched t a --count 3 --timeout 10 --json >"$COMAP_DIR/.key" &
+key_watcher=$!
+for _ in $(seq 200); do [ -s "$COMAP_DIR/.watch" ] && [ -s "$COMAP_DIR/.key" ] && break; sleep 0.02; done
+"$comap" table put watched t b 2
+sleep 0.2 # a look lasts 50 ms at most
+"$comap" table put watched t a 3
+sleep 0.2
+"$comap" table del watched t a
+checks=$((checks + 2))
+wait $watcher || wrong "watch ends with 0 after three lines"
+wait $key_watcher || wrong "watch of a key ends with 0 after three lines"
+same $'a\t1\nb\t2\na\t3' "$(cat "$COMAP_DIR/.watch")" "watch prints what was there and what is written"
+same '1 3 null' "$(jq -r '.value' "$COMAP_DIR/.key" | tr '\n' ' ' | sed 's/ $//')" "watch of a key, with its end"
+run 4 table watch watched t --timeout 0.1
+run 4 table watch watched t a --timeout 0.1
+run 2 table watch watched t --count none
 printf 'no tab\n' >"$COMAP_DIR/.bad"
 run 1 table load copy sessions "$COMAP_DIR/.bad"
 complains 'line 1: no tab'

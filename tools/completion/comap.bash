@@ -4,7 +4,7 @@
 
 _comap_verbs="create info ls ps value table pages verify advise unlink path version help"
 _comap_value_verbs="get put watch"
-_comap_table_verbs="get put del scan load stat"
+_comap_table_verbs="get put del scan load stat watch"
 
 declare -gA _comap_options=(
 	[create]="--max --mode --seats --threads --objects --fenced --if-missing --json"
@@ -20,6 +20,7 @@ declare -gA _comap_options=(
 	["table scan"]="--keys --json"
 	["table load"]="--create --ttl --owner --json"
 	["table stat"]="--json --bytes"
+	["table watch"]="--all --count --keys --timeout --json"
 	[pages]="--no-frames --json --bytes --no-headings"
 	[verify]="--tries --json --bytes"
 	[advise]="--jumps --writes --passes --processes --measure --cold --literal --runs --json --bytes --no-headings"

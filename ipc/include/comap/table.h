@@ -165,7 +165,7 @@ struct comap_table_stats {
 	uint64_t stored_bytes;     /* keys and values */
 	uint64_t buckets;          /* of 64 bytes and seven entries */
 	uint64_t overflow_buckets; /* further ones, behind full buckets */
-	uint64_t writes;           /* versions given so far */
+	uint64_t writes;           /* and removals, so far */
 	uint64_t expired;          /* entries taken away because their time was over */
 	uint64_t repairs;          /* stripes that a dead writer has left in the middle */
 	uint64_t default_ttl_ns;
