@@ -82,7 +82,7 @@ static void floor_make(void)
 {
 	uint64_t slots = 2;
 	struct whole *all;
-	void *data;
+	void *data = NULL;
 
 	while (slots < key_count * 2)
 		slots *= 2;

@@ -42,6 +42,13 @@ static inline uint64_t comap__ring_count(const struct comap_thread_shm *thread)
 	return count <= COMAP_RING_ENTRIES ? count : COMAP_RING_ENTRIES;
 }
 
+/* Room for two: the one that the operation at hand retires, and the one that it owes beside (a chain's
+ * last bucket, an entry whose time is over). What comap__retire_reserve() has granted. */
+static inline bool comap__ring_has_room(const struct comap_thread_shm *thread)
+{
+	return comap__ring_count(thread) < COMAP_RING_ENTRIES - 1;
+}
+
 /* --- intents: an operation that a death cannot leave half-done ------------------------------------ */
 
 /* Says: the word at `link` goes from old_ref to new_ref. */

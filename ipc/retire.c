@@ -226,15 +226,14 @@ static bool spill(struct comap *region, uint32_t record)
 	COMAP_FAULT("retire.spilled");
 	comap_u64_store_relaxed(&own->ring_tail, tail); /* relaxed: the owner's own */
 	comap__thread_release(region, &region->threads[other]);
-	return comap__ring_count(own) < COMAP_RING_ENTRIES;
+	return comap__ring_has_room(own);
 }
 
 /* There is room to go on: budget, and a place on the thread's ring. */
 static bool has_room(struct comap *region, struct comap__row *row)
 {
 	return !over_budget(region) &&
-	       (comap__ring_count(&region->threads[row->record]) < COMAP_RING_ENTRIES ||
-	        spill(region, row->record));
+	       (comap__ring_has_room(&region->threads[row->record]) || spill(region, row->record));
 }
 
 /* Readers pin more than the budget, or more blocks than the rings have places for: what the region's
@@ -275,10 +274,12 @@ static void nudge(struct comap *region, uint32_t record)
 {
 	/* [edge rcu.ticket] acq: the marks are looked at after the barrier of whoever drew the ticket */
 	uint64_t ticket = comap_u64_load_acquire(&region->drain_ticket);
+	uint64_t count = comap__ring_count(&region->threads[record]);
 	int done;
 
-	/* One barrier for a batch: a new ticket is drawn only every few retires. */
-	if (ticket == 0 && comap__ring_count(&region->threads[record]) % 4 == 0)
+	/* One barrier for a batch: a new ticket is drawn only every few retires. Operations that retire
+	 * several at a time may step over each of these: the last places are for all. */
+	if (ticket == 0 && (count % 4 == 0 || count >= COMAP_RING_ENTRIES - 8))
 		ticket = comap_synchronize_start(region);
 	if (ticket == 0)
 		return;
@@ -299,7 +300,7 @@ int comap__retire_reserve(struct comap *region, struct comap__row *row)
 	comap__rings_drain_done(region, row->record);
 	if (much_waits(region, row->record) && !comap__in_section(region))
 		nudge(region, row->record);
-	if (!budget && comap__ring_count(thread) < COMAP_RING_ENTRIES)
+	if (!budget && comap__ring_has_room(thread))
 		return 0;
 	return has_room(region, row) ? 0 : meet_budget(region, row);
 }

@@ -44,7 +44,7 @@ int comap__writer_init(struct comap__writer *writer, struct comap_table *table, 
 
 bool comap__writer_has_room(const struct comap__writer *writer)
 {
-	return comap__ring_count(&writer->region->threads[writer->row->record]) < COMAP_RING_ENTRIES - 1;
+	return comap__ring_has_room(&writer->region->threads[writer->row->record]);
 }
 
 /* --- the journal ------------------------------------------------------------------------------ */

@@ -299,8 +299,11 @@ static int bystander(void *arg)
 
 	open_table(act->path);
 	look_at_all(act->operation);
-	for (uint64_t key = 0; key < KEYS && held == 0; key += 11) {
-		int code = key == act->operation->subject ? 0 : put(key, old_value(key));
+	/* The subject comes last: its stripe is held for certain, should no other key have met it (one of 64
+	 * stripes is missed by two hundred keys once in forty tables). */
+	for (uint64_t i = 0; i <= KEYS / 11 && held == 0; i++) {
+		uint64_t key = i < KEYS / 11 ? i * 11 : act->operation->subject;
+		int code = put(key, old_value(key));
 
 		if (code == -ETIMEDOUT) {
 			held++;
