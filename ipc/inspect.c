@@ -82,6 +82,7 @@ int comap_info(struct comap *region, struct comap_info *ret_info)
 	ret_info->deaths = comap_u64_load_relaxed(&control->deaths);
 	ret_info->sweeps = comap_u64_load_relaxed(&control->sweeps);
 	ret_info->adopted_blocks = comap_u64_load_relaxed(&control->adopted_blocks);
+	ret_info->evictions = comap_u64_load_relaxed(&control->evictions);
 	return 0;
 }
 
@@ -105,6 +106,9 @@ static void look_at_threads(struct comap *region, uint64_t seat_token, struct co
 			continue;
 		begun = mark >> COMAP__MARK_EPOCH_SHIFT;
 		seat->reading_count++;
+		seat->evictable_count += !!(mark & COMAP__MARK_EVICTABLE);
+		if (comap__mark_is_stale(&thread->mark, mark))
+			continue; /* holds nothing back */
 		if (seat->oldest_epoch == 0 || begun < seat->oldest_epoch)
 			seat->oldest_epoch = begun;
 	}
@@ -141,6 +145,7 @@ int comap_seat_at(struct comap *region, uint32_t index, struct comap_seat *ret_s
 	ret_seat->same_namespace = ret_seat->pid_namespace == comap__pid_namespace();
 	if (ret_seat->same_namespace && ret_seat->life == COMAP_LIFE_ALIVE)
 		ret_seat->stopped = comap__process_is_stopped(ret_seat->pid);
+	ret_seat->evictions = shm->evictions.v;
 	look_at_threads(region, token, ret_seat);
 	return 0;
 }

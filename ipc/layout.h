@@ -128,7 +128,8 @@ struct comap_control_shm {
 	struct comap_u64 deaths;             /* seats found dead */
 	struct comap_u64 sweeps;             /* seats swept */
 	struct comap_u64 adopted_blocks;     /* blocks of dead processes: freed, published or retired */
-	uint8_t pad4[96];
+	struct comap_u64 evictions;          /* evictable sections that a writer has ended */
+	uint8_t pad4[88];
 };
 
 /* One attached process. */
@@ -147,7 +148,8 @@ struct comap_seat_shm {
 	struct comap_u32 capabilities;       /* bit 0: registered for membarrier */
 	char name[COMAP_SEAT_NAME_BYTES];
 	struct comap_u64 time_namespace;     /* st_ino of /proc/self/ns/time, 0: the kernel has none */
-	uint8_t pad[40];
+	struct comap_u64 evictions;          /* of this process's sections. W: who evicts, relaxed adds */
+	uint8_t pad[32];
 };
 
 enum comap_seat_state { COMAP_SEAT_FREE = 0, COMAP_SEAT_LIVE = 1, COMAP_SEAT_DEAD = 2 };
@@ -194,8 +196,10 @@ struct comap_thread_shm {
 	/* A futex: a synchronizer asks a proxy for a report. W: synchronizers set it, the proxy's helper
 	 * exchanges it to 0.  X: nobody asks a dead one. */
 	struct comap_u32 request;
-	/* {epoch:52, state:2}: the parked section. W: the owner when it parks and resumes; a synchronizer
-	 * from PARKED to OUSTED. By CAS, but for the owner's first store.  X: its seat is dead. */
+	/* {epoch:52, state:2}: the section that may be ended by others: a parked one, or an evictable one
+	 * in which no pinned one is open. W: the owner, when it parks, resumes, pins and unpins; a
+	 * synchronizer from PARKED to OUSTED. By CAS, but for the owner's first store.
+	 * X: its seat is dead. */
 	struct comap_u64 park;
 	struct comap_u32 proxy;              /* 1: the mark stands for all threads of a host's flavour */
 	uint32_t reserved;
@@ -404,11 +408,13 @@ enum comap_entry_flags {
 	OFFSET(comap_control_shm, attach, 384) \
 	OFFSET(comap_control_shm, directory_mutex, 432) \
 	OFFSET(comap_control_shm, grace_periods, 512) \
+	OFFSET(comap_control_shm, evictions, 544) \
 	SIZE(comap_seat_shm, 128) \
 	OFFSET(comap_seat_shm, sweeper, 8) \
 	OFFSET(comap_seat_shm, pid, 40) \
 	OFFSET(comap_seat_shm, name, 48) \
 	OFFSET(comap_seat_shm, time_namespace, 80) \
+	OFFSET(comap_seat_shm, evictions, 88) \
 	SIZE(comap_thread_shm, 128) \
 	OFFSET(comap_thread_shm, owner, 8) \
 	OFFSET(comap_thread_shm, tenure, 16) \

@@ -65,6 +65,16 @@ bool comap__may_look(const struct comap *region)
 	return region->host && comap__host_in_section(region);
 }
 
+int comap__may_change(const struct comap *region)
+{
+	const struct comap_u64 *mark = comap__row(region)->mark;
+
+	/* relaxed: the thread's own word */
+	if (COMAP_LIKELY(!mark || !(comap_u64_load_relaxed(mark) & COMAP__MARK_EVICTABLE)))
+		return 0;
+	return comap__fail(COMAP_CAUSE_ARGUMENT, "nothing can be changed inside an evictable read section");
+}
+
 bool comap__in_section(const struct comap *region)
 {
 	const struct comap__row *row = comap__row(region);
@@ -79,9 +89,11 @@ bool comap__in_section(const struct comap *region)
 
 enum passage { PASSED, IN_THE_WAY };
 
-/* Has the parked section that this mark belongs to been ended by a writer? The mark is looked at
- * again after the park word: the pair belongs together when it has not changed, because the owner
- * stores the park word before the mark that says parked, and ends a section by the mark. */
+/* Has the parked or evictable section that this mark belongs to been ended by a writer? The mark is
+ * looked at again after the park word: the pair belongs together when it has not changed, because the
+ * owner stores the park word before the mark that says so, and ends a section by the mark. (Or the mark
+ * is that of a later section of the same epoch, whose park word was stored after this look and so after
+ * the barrier: its loads see the unlink, as in the second case above.) */
 static bool is_ousted(const struct comap_thread_shm *thread, uint64_t mark)
 {
 	/* [edge rcu.park] acq */
@@ -91,16 +103,32 @@ static bool is_ousted(const struct comap_thread_shm *thread, uint64_t mark)
 	       comap_u64_load_acquire(&thread->mark) == mark; /* [edge rcu.quiescent] acq */
 }
 
-/* Ends a parked section. Whoever resumes it is told. */
-static void oust(struct comap_thread_shm *thread)
+static void count_eviction(struct comap *region, const struct comap_thread_shm *thread)
+{
+	uint64_t owner = comap_u64_load_relaxed(&thread->owner); /* relaxed: for a counter */
+	uint32_t index = comap__token_index(owner >> 1);
+
+	/* relaxed, both: counters */
+	comap_u64_add_relaxed(&region->control->evictions, 1);
+	if (owner & 1 && index < region->identity->seat_count)
+		comap_u64_add_relaxed(&region->seats[index].evictions, 1);
+}
+
+/* Ends a section that allows it: a parked one, and an evictable one where memory is needed. Whoever
+ * resumes or ends it is told. */
+static void oust(struct comap *region, struct comap_thread_shm *thread, bool evict)
 {
 	uint64_t mark = comap_u64_load_acquire(&thread->mark); /* [edge rcu.quiescent] acq */
 	uint64_t epoch = mark >> COMAP__MARK_EPOCH_SHIFT;
+	bool evictable = mark & COMAP__MARK_EVICTABLE;
 
-	if (mark & COMAP__MARK_PARKED)
-		/* [edge rcu.park] both: either the reader resumes or we go on; is_ousted() decides */
-		comap_u64_cas_acq_rel(&thread->park, epoch << 2 | COMAP_PARK_PARKED,
-		                      epoch << 2 | COMAP_PARK_OUSTED);
+	if (!(mark & COMAP__MARK_PARKED) && !(evictable && evict))
+		return;
+	/* [edge rcu.park] both: either the reader resumes, or pins itself, or we go on; is_ousted() decides.
+	 * [edge rcu.evict] rel: the eviction before anything is used again */
+	if (comap_u64_cas_acq_rel(&thread->park, epoch << 2 | COMAP_PARK_PARKED,
+	                          epoch << 2 | COMAP_PARK_OUSTED) && evictable)
+		count_eviction(region, thread);
 }
 
 /* May the grace period `ticket` end as far as this record goes? Does not ask the kernel. */
@@ -124,7 +152,8 @@ static enum passage look_at(const struct comap *region, const struct comap_threa
 	state = comap_u64_load_acquire(&region->seats[index].state);
 	if (state != (comap__token_generation(owner >> 1) << 2 | COMAP_SEAT_LIVE))
 		return PASSED;
-	return (mark & COMAP__MARK_PARKED) && is_ousted(thread, mark) ? PASSED : IN_THE_WAY;
+	return (mark & (COMAP__MARK_PARKED | COMAP__MARK_EVICTABLE)) && is_ousted(thread, mark)
+		? PASSED : IN_THE_WAY;
 }
 
 /* A proxy's mark moves when its helper has been asked. */
@@ -156,7 +185,7 @@ static int fail_held_up(struct comap *region, const struct comap_thread_shm *thr
 /* Waits until the record is passed. Between sleeps, and only there, the kernel is asked whether its
  * process lives: a dead one costs a few milliseconds, once. */
 static int wait_for(struct comap *region, struct comap_thread_shm *thread, uint64_t ticket,
-                    uint64_t deadline_ns)
+                    uint64_t deadline_ns, bool evict)
 {
 	uint64_t sleep_ns = SLEEP_FIRST_NS, owner;
 	struct timespec pause = { 0 };
@@ -173,10 +202,14 @@ static int wait_for(struct comap *region, struct comap_thread_shm *thread, uint6
 		owner = comap_u64_load_relaxed(&thread->owner); /* relaxed: checked by the callee */
 		if ((owner & 1) && comap__seat_is_dead(region, owner >> 1))
 			return 0;
-		oust(thread);
+		oust(region, thread, evict);
 		ask_proxy(thread);
-		if (deadline_ns != COMAP_FOREVER && comap_now_ns() >= deadline_ns)
+		if (deadline_ns != COMAP_FOREVER && comap_now_ns() >= deadline_ns) {
+			/* it may have been ended just now, however late we come to it */
+			if (look_at(region, thread, ticket) == PASSED)
+				return 0;
 			return fail_held_up(region, thread);
+		}
 		pause.tv_nsec = (long)sleep_ns;
 		nanosleep(&pause, NULL);
 		sleep_ns = sleep_ns * 2 < SLEEP_LAST_NS ? sleep_ns * 2 : SLEEP_LAST_NS;
@@ -240,7 +273,7 @@ static int may_synchronize(struct comap *region)
 	return 0;
 }
 
-int comap_synchronize_until(struct comap *region, uint64_t deadline_ns)
+static int synchronize(struct comap *region, uint64_t deadline_ns, bool evict)
 {
 	uint64_t ticket;
 	uint32_t high_water;
@@ -254,10 +287,20 @@ int comap_synchronize_until(struct comap *region, uint64_t deadline_ns)
 	high_water = comap__threads_used(region);
 	for (uint32_t i = 0; i < high_water && !code; i++)
 		if (look_at(region, &region->threads[i], ticket) == IN_THE_WAY)
-			code = wait_for(region, &region->threads[i], ticket, deadline_ns);
+			code = wait_for(region, &region->threads[i], ticket, deadline_ns, evict);
 	if (!code)
 		complete(region, ticket);
 	return code;
+}
+
+int comap_synchronize_until(struct comap *region, uint64_t deadline_ns)
+{
+	return synchronize(region, deadline_ns, false);
+}
+
+int comap__synchronize_evicting(struct comap *region, uint64_t deadline_ns)
+{
+	return synchronize(region, deadline_ns, true);
 }
 
 int comap_synchronize(struct comap *region)
@@ -314,8 +357,8 @@ int comap_read_park(struct comap *region)
 		return code;
 	/* relaxed: the thread's own word */
 	mark = comap__row(region)->mark ? comap_u64_load_relaxed(comap__row(region)->mark) : 0;
-	if ((mark & COMAP__MARK_NESTING) != 1 || (mark & COMAP__MARK_PARKED))
-		return comap__fail(COMAP_CAUSE_ARGUMENT, "only an outermost section can be parked, and once");
+	if ((mark & COMAP__MARK_NESTING) != 1 || (mark & (COMAP__MARK_PARKED | COMAP__MARK_EVICTABLE)))
+		return comap__fail(COMAP_CAUSE_ARGUMENT, "only an outermost pinned section can be parked, and once");
 	thread = own_record(region);
 	/* [edge rcu.park] rel: the park word before the mark that says so */
 	comap_u64_store_release(&thread->park, (mark >> COMAP__MARK_EPOCH_SHIFT) << 2 | COMAP_PARK_PARKED);

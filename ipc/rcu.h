@@ -16,6 +16,12 @@ bool comap__in_section(const struct comap *region);
 /* ... in one that is not parked, so that what it finds stays? */
 bool comap__may_look(const struct comap *region);
 
+/* 0; -EINVAL inside an evictable section, where what a change hangs on may be gone. */
+int comap__may_change(const struct comap *region);
+
+/* As comap_synchronize_until(), for memory that is needed: evictable sections give way. */
+int comap__synchronize_evicting(struct comap *region, uint64_t deadline_ns);
+
 /* Makes room for one retired block on the thread's ring, so that the retire after a commit cannot
  * fail, and keeps what readers pin within the region's budget. -EBUSY names the seat that stays. */
 int comap__retire_reserve(struct comap *region, struct comap__row *row);
@@ -29,7 +35,7 @@ unsigned comap__rings_drain_done(struct comap *region, uint32_t record);
 /* The same for rings of records that nobody owns. */
 unsigned comap__rings_adopt(struct comap *region);
 
-/* Frees everything on the thread's own ring, for which it waits. 0; -ETIMEDOUT naming the seat. */
+/* Frees everything on the thread's own ring, for which it waits and evicts. 0; -ETIMEDOUT naming the seat. */
 int comap__ring_flush(struct comap *region, struct comap__row *row, uint64_t deadline_ns);
 
 /* How many blocks wait on a record's ring. */

@@ -13,6 +13,10 @@
 #include <pthread.h>
 #include <sys/types.h>
 
+_Static_assert(offsetof(struct comap_thread_shm, park) ==
+               offsetof(struct comap_thread_shm, mark) + COMAP__PARK_WORD * sizeof(uint64_t) &&
+               COMAP_PARK_PARKED == COMAP__PARK_PARKED && COMAP_PARK_OUSTED == COMAP__PARK_OUSTED,
+               "the inline functions of rcu.h find the park word from the mark");
 _Static_assert(sizeof(struct comap__row) == COMAP__ROW_BYTES, "rows are found by the handle's address");
 
 /* What is true of this process only: in memory that a forked child finds zeroed. */

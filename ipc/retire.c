@@ -152,7 +152,7 @@ int comap__ring_flush(struct comap *region, struct comap__row *row, uint64_t dea
 	comap__rings_drain_done(region, row->record);
 	if (comap__ring_count(thread) == 0)
 		return 0;
-	code = comap_synchronize_until(region, deadline_ns);
+	code = comap__synchronize_evicting(region, deadline_ns);
 	if (!code)
 		comap__rings_drain_done(region, row->record);
 	return code;
@@ -250,7 +250,7 @@ static int meet_budget(struct comap *region, struct comap__row *row)
 	if (comap__in_section(region))
 		return comap__fail(COMAP_CAUSE_PINNED, "%s: readers pin %s, and this thread is inside a read "
 		                   "section itself", region->path, what);
-	code = comap_synchronize_until(region, deadline_ns);
+	code = comap__synchronize_evicting(region, deadline_ns);
 	seat = code == -ETIMEDOUT ? comap__error()->seat : -1; /* what follows may fail in other ways */
 	comap__rings_drain_done(region, row->record);
 	comap__rings_adopt(region);

@@ -165,6 +165,7 @@ static void describe(struct comap *region, struct comap_seat_shm *seat)
 	comap_u64_store_relaxed(&seat->start_time, status.start_time);
 	comap_u64_store_relaxed(&seat->attached_ns,
 	                        (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec);
+	comap_u64_store_relaxed(&seat->evictions, 0);
 	comap_u32_store_relaxed(&seat->pid, (uint32_t)getpid());
 	comap_u32_store_relaxed(&seat->capabilities, region->attachment->can_synchronize);
 	memset(seat->name, 0, sizeof seat->name);

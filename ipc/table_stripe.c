@@ -33,6 +33,8 @@ int comap__writer_init(struct comap__writer *writer, struct comap_table *table, 
 {
 	int code = comap__table_check(table);
 
+	if (!code)
+		code = comap__may_change(table->object.region);
 	if (code)
 		return code;
 	writer->table = table;

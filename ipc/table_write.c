@@ -381,6 +381,8 @@ int comap_table_add(struct comap_table *table, const void *key, size_t key_bytes
 	int code = check_write(table, &write);
 
 	if (!code)
+		code = comap__may_change(table->object.region);
+	if (!code)
 		code = comap__heap_make_writable(table->object.region);
 	if (code)
 		return code;

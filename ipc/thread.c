@@ -336,9 +336,65 @@ void comap__rows_release(struct comap *region)
 
 /* --- the slow half of the read side --- */
 
-/* All that comap_read_begin() leaves over: the first section of a thread, nested ones, readers that
- * fence themselves, errors. */
-int comap__read_begin_slow(struct comap *region)
+/* A pinned section inside an evictable one: from here to its end nobody may evict. By CAS, against the
+ * writer who would; the count first, so that a signal handler's section in between, which ends before
+ * we go on, does not unpin what we have pinned. */
+static int pin(struct comap__row *row, uint64_t word)
+{
+	struct comap_u64 *park = row->mark + COMAP__PARK_WORD;
+	uint64_t epoch = word >> COMAP__MARK_EPOCH_SHIFT;
+	/* relaxed, all of it: the thread's own number */
+	uint32_t pinned = comap_u32_load_relaxed(&row->pinned);
+
+	comap_u32_store_relaxed(&row->pinned, pinned + 1);
+	/* [edge rcu.park] both: it is pinned, or a writer was first; or it was pinned already */
+	comap_u64_cas_acq_rel(park, epoch << 2 | COMAP_PARK_PARKED, epoch << 2 | COMAP_PARK_NONE);
+	if (comap__mark_is_stale(row->mark, word)) {
+		comap_u32_store_relaxed(&row->pinned, pinned);
+		return comap__fail(COMAP_CAUSE_EVICTED, "the evictable section around this one was evicted: "
+		                   "end it and begin anew");
+	}
+	comap_u64_store_relaxed(row->mark, word + 1); /* relaxed: as nested sections do */
+	return 0;
+}
+
+/* The last pinned section inside an evictable one has ended. */
+static void unpin(struct comap__row *row, uint64_t word)
+{
+	uint64_t epoch = word >> COMAP__MARK_EPOCH_SHIFT;
+	/* relaxed, both: the thread's own number */
+	uint32_t pinned = comap_u32_load_relaxed(&row->pinned) - 1;
+
+	comap_u32_store_relaxed(&row->pinned, pinned);
+	/* [edge rcu.quiescent] rel. (Ends in the wrong order leave no section behind either.) */
+	comap_u64_store_release(row->mark, (word & COMAP__MARK_NESTING) == 1 ? 0 : word - 1);
+	if (pinned == 0)
+		/* [edge rcu.park] both: what was read pinned is read */
+		comap_u64_cas_acq_rel(row->mark + COMAP__PARK_WORD, epoch << 2 | COMAP_PARK_NONE,
+		                      epoch << 2 | COMAP_PARK_PARKED);
+}
+
+static void begin_outermost(struct comap *region, struct comap__row *row, bool evictable)
+{
+	/* [edge rcu.epoch] acq: as in comap_read_begin() */
+	uint64_t epoch = comap_u64_load_acquire(&region->control->epoch);
+
+	/* relaxed, and [edge rcu.park] rel: as in comap_read_begin_evictable() */
+	comap_u64_store_relaxed(row->mark, epoch << COMAP__MARK_EPOCH_SHIFT | 1);
+	if (evictable) {
+		comap_fence_compiler();
+		comap_u64_store_relaxed(row->mark + COMAP__PARK_WORD, epoch << 2 | COMAP_PARK_PARKED);
+		comap_u64_store_release(row->mark, epoch << COMAP__MARK_EPOCH_SHIFT |
+		                                   COMAP__MARK_EVICTABLE | 1);
+	}
+	/* [edge rcu.mark] full: the mark before the section's loads; a synchronizer that does not see
+	 * the mark has unlinked where these loads can see it. */
+	comap_fence_full();
+}
+
+/* All that the begins leave over: the first section of a thread, nested ones, readers that fence
+ * themselves, errors. */
+static int begin_slow(struct comap *region, bool evictable)
 {
 	int code = comap__attached(region);
 	struct comap__row *row;
@@ -349,7 +405,7 @@ int comap__read_begin_slow(struct comap *region)
 	if (code)
 		return code;
 	row = comap__row(region);
-	/* relaxed, load and stores: only this thread and its signal handlers write the mark */
+	/* relaxed, load and store: only this thread and its signal handlers write the mark */
 	word = comap_u64_load_relaxed(row->mark);
 	if ((word & COMAP__MARK_NESTING) == COMAP__MARK_NESTING)
 		return comap__fail(COMAP_CAUSE_NESTING, "read sections are nested deeper than %u",
@@ -357,23 +413,62 @@ int comap__read_begin_slow(struct comap *region)
 	if (word & COMAP__MARK_PARKED)
 		return comap__fail(COMAP_CAUSE_ARGUMENT, "the thread's section is parked: what it could see may "
 		                   "be used again; resume it first");
-	if ((word & COMAP__MARK_NESTING) != 0) {
-		comap_u64_store_relaxed(row->mark, word + 1);
+	if ((word & COMAP__MARK_NESTING) == 0) {
+		begin_outermost(region, row, evictable);
 		return 0;
 	}
-	/* [edge rcu.epoch] acq: as in comap_read_begin() */
-	comap_u64_store_relaxed(row->mark, comap_u64_load_acquire(&region->control->epoch)
-	                                   << COMAP__MARK_EPOCH_SHIFT | 1);
-	/* [edge rcu.mark] full: the mark before the section's loads; a synchronizer that does not see
-	 * the mark has unlinked where these loads can see it. */
-	comap_fence_full();
+	if ((word & COMAP__MARK_EVICTABLE) && !evictable)
+		return pin(row, word);
+	comap_u64_store_relaxed(row->mark, word + 1);
 	return 0;
+}
+
+int comap__read_begin_slow(struct comap *region)
+{
+	return begin_slow(region, false);
+}
+
+int comap__read_begin_evictable_slow(struct comap *region)
+{
+	return begin_slow(region, true);
 }
 
 int comap__read_end_slow(struct comap *region)
 {
 	int code = comap__attached(region);
+	struct comap__row *row;
+	uint64_t word;
 
-	return code ? code : comap__fail(COMAP_CAUSE_ARGUMENT,
-	                                 "comap_read_end() outside of a read section");
+	if (code)
+		return code;
+	row = comap__row(region);
+	word = row->mark ? comap_u64_load_relaxed(row->mark) : 0; /* relaxed: the thread's own word */
+	if ((word & COMAP__MARK_NESTING) == 0)
+		return comap__fail(COMAP_CAUSE_ARGUMENT, "comap_read_end() outside of a read section");
+	if (comap_u32_load_relaxed(&row->pinned) == 0) /* relaxed: its own number */
+		return comap__fail(COMAP_CAUSE_ARGUMENT, "the section is an evictable one: it ends with "
+		                   "comap_read_end_evictable(), which says whether it was evicted");
+	unpin(row, word);
+	return 0;
+}
+
+int comap__read_end_evictable_slow(struct comap *region)
+{
+	int code = comap__attached(region);
+	const struct comap__row *row;
+	uint64_t word;
+	bool stale;
+
+	if (code)
+		return code;
+	row = comap__row(region);
+	word = row->mark ? comap_u64_load_relaxed(row->mark) : 0; /* relaxed: the thread's own word */
+	if ((word & COMAP__MARK_NESTING) == 0 || (word & COMAP__MARK_PARKED))
+		return comap__fail(COMAP_CAUSE_ARGUMENT, "comap_read_end_evictable() outside of a read section, "
+		                   "or in a parked one");
+	stale = comap__mark_is_stale(row->mark, word);
+	/* [edge rcu.quiescent] rel: as in comap_read_end() */
+	comap_u64_store_release(row->mark, (word & COMAP__MARK_NESTING) == 1 ? 0 : word - 1);
+	return stale ? comap__fail(COMAP_CAUSE_EVICTED, "writers needed the memory that this read section "
+	                           "could see: begin a new one") : 0;
 }

@@ -387,6 +387,8 @@ int comap_value_claim(struct comap_value *value)
 	uint64_t me, holder;
 	int code = check_handle(value);
 
+	if (!code)
+		code = comap__may_change(value->object.region);
 	if (code)
 		return code;
 	role = &value->shm->publisher;
@@ -472,6 +474,8 @@ int comap_value_reserve(struct comap_value *value, size_t size_bytes, void **ret
 	void *block;
 	int code = check_handle(value);
 
+	if (!code)
+		code = comap__may_change(value->object.region);
 	if (code)
 		return code;
 	if (size_bytes < value->object.type_bytes || size_bytes > value->object.region->identity->heap_max_bytes)
@@ -513,6 +517,9 @@ static int check_building(struct comap_value *value)
 	const struct comap__row *row;
 	int code = check_handle(value);
 
+	if (code)
+		return code;
+	code = comap__may_change(value->object.region);
 	if (code)
 		return code;
 	row = comap__row(value->object.region);

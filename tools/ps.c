@@ -9,8 +9,9 @@
 const char tool_ps_help[] =
 	"LIFE is alive, stopped or dead, as the kernel says; a dead seat stays in the list until\n"
 	"another process needs it swept. Whoever is BEHIND entered its oldest read section before\n"
-	"that many grace periods began, and memory that was retired since waits for it. PIDs of\n"
-	"other PID namespaces are shown with the namespace.\n"
+	"that many grace periods began, and memory that was retired since waits for it. EVICTED\n"
+	"counts its evictable sections that writers ended for want of memory. PIDs of other PID\n"
+	"namespaces are shown with the namespace.\n"
 	"\n"
 	"Options:\n"
 	TOOL_HELP_JSON
@@ -22,7 +23,8 @@ const char tool_ps_help[] =
 
 static const struct out_column columns[] = {
 	{ "SEAT", true }, { "PID", true }, { "NAME", false }, { "LIFE", false },
-	{ "THREADS", true }, { "READING", true }, { "BEHIND", true }, { "RETIRED", true },
+	{ "THREADS", true }, { "READING", true }, { "BEHIND", true }, { "EVICTED", true },
+	{ "RETIRED", true },
 	{ "ATTACHED", false },
 };
 
@@ -55,6 +57,7 @@ static void print_seat(struct out *out, const struct comap_seat *seat)
 	out_u64(out, "threads", seat->thread_count);
 	out_u64(out, "reading", seat->reading_count);
 	out_u64(out, "behind", seat->behind);
+	out_u64(out, "evictions", seat->evictions);
 	out_u64(out, "retired_blocks", seat->retired_count);
 	out_time(out, "attached_ns", seat->attached_ns);
 	if (out->json) {
@@ -62,6 +65,7 @@ static void print_seat(struct out *out, const struct comap_seat *seat)
 		out_u64(out, "pid_namespace", seat->pid_namespace);
 		out_bool(out, "same_namespace", seat->same_namespace);
 		out_u64(out, "oldest_epoch", seat->oldest_epoch);
+		out_u64(out, "evictable", seat->evictable_count);
 	}
 	out_row_end(out);
 }

@@ -172,6 +172,7 @@ static void print_state(struct out *out, struct comap *region, const struct coma
 	out_u64(out, "deaths", info->deaths);
 	out_u64(out, "sweeps", info->sweeps);
 	out_u64(out, "adopted_blocks", info->adopted_blocks);
+	out_u64(out, "evictions", info->evictions);
 }
 
 int tool_info(int argc, char **argv)

@@ -8,7 +8,11 @@
  * Line by line. reader(): load epoch, store mark, [fence], load pointer, look, store 0 to the mark =
  * comap_read_begin .. comap_read_end. attach(): register for the barrier, claim, raise the
  * high-water mark = registration of a thread. writer(): fetch_add of epoch, membarrier or fence,
- * high-water mark, one pass over the marks, completed = comap_synchronize.
+ * high-water mark, one pass over the marks, completed = comap_synchronize. With EVICTABLE all sections
+ * are evictable ones and writers end them at any time: park word before mark, oust() by CAS, is_ousted();
+ * what a section has read counts unless the park word says OUSTED afterwards (assertion: freed_unseen).
+ * With PIN it opens a pinned section within, by CAS, which empties its store buffer as any locked
+ * instruction does; what that one sees counts at once (freed).
  *
  * Memory. Each reader has a store buffer, first in, first out, that lands at any later time: its
  * mark and its high-water store. A fence empties its own buffer; a membarrier empties those of the
@@ -35,6 +39,13 @@
  * run fast fails high-water-before-barrier -DLATE -DPERIODS=1 -DHIGH_EARLY : freed
  * run fast fails registers-after-reading   -DLATE -DPERIODS=1 -DREGISTER_LATE : freed
  * run fast fails ticket-one-too-old        -DREADERS=1 -DWRITERS=2 -DPERIODS=1 -DTICKET_SHORT : freed
+ * run fast holds evictable                 -DEVICTABLE -DREADERS=1
+ * run fast holds evictable-pins-within     -DEVICTABLE -DPIN -DREADERS=1
+ * run fast holds evictable-fenced          -DEVICTABLE -DPIN -DREADERS=1 -DFENCED_REGION -DFENCING=1
+ * run fast fails evictable-no-membarrier   -DEVICTABLE -DREADERS=1 -DFENCED_REGION : freed_unseen
+ * run fast fails evicts-without-word       -DEVICTABLE -DREADERS=1 -DEVICT_PASS   : freed_unseen
+ * run fast fails pins-by-store             -DEVICTABLE -DPIN -DREADERS=1 -DPIN_STORE : freed[p]
+ * run long holds evictable-two-readers     -DEVICTABLE -DPIN -DSECTIONS=1
  * run long holds three-periods             -DPERIODS=3
  * run long holds three-readers             -DREADERS=3 -DSECTIONS=1 -DPERIODS=2
  * run long holds two-synchronizers-full    -DWRITERS=2 -DPERIODS=1 -DWRITER_DIES
@@ -62,6 +73,11 @@
 #define BLOCKS (1 + WRITERS * PERIODS)
 #define MARK 0
 #define HIGH 1
+#define PARK 2
+#define NONE 0
+#define PARKED 1
+#define OUSTED 2
+#define word_of(g, state) ((g) * 4 + (state))
 #define bit(set, i) (((set) >> (i)) & 1)
 
 byte epoch = 1;
@@ -69,6 +85,9 @@ byte completed;
 byte pointer;                   /* the block that readers find */
 bool freed[BLOCKS];
 byte mark[READERS];             /* as memory has it: 0, or the epoch of the section */
+byte park[READERS];             /* as memory has it: {epoch, state} */
+byte parking[READERS];          /* stores to it in the buffer: the thread itself sees the last one */
+byte last_park[READERS];
 bool registered[READERS];
 byte high;                      /* marks below it are looked at */
 byte early[READERS];            /* 1 + a pointer that was loaded before its turn, or 0 */
@@ -78,7 +97,8 @@ inline land(i, where, value)
 {
 	if
 	:: where == MARK -> mark[i] = value
-	:: else -> high = i + 1
+	:: where == PARK -> park[i] = value; parking[i]--
+	:: where == HIGH -> high = i + 1
 	fi
 }
 
@@ -113,6 +133,61 @@ inline attach(i)
 	buffer[i]!HIGH,0
 }
 
+#define store_park(i, word) atomic { buffer[i]!PARK,word; parking[i]++; last_park[i] = word }
+#define own_park(i) (parking[i] -> last_park[i] : park[i])
+
+/* The pinned section inside an evictable one. */
+inline pinned_within(i)
+{
+#ifdef PIN_STORE
+	w = own_park(i);
+	if
+	:: w == word_of(g, PARKED) -> store_park(i, word_of(g, NONE)); w = word_of(g, NONE)
+	:: else
+	fi;
+#else
+	barrier_of(i, where, value);
+	atomic {
+		park[i] = (park[i] == word_of(g, PARKED) -> word_of(g, NONE) : park[i]);
+		w = park[i]
+	};
+#endif
+	if
+	:: w != word_of(g, OUSTED) ->
+		assert(!freed[p]);              /* reach */
+#ifdef PIN_STORE
+		store_park(i, word_of(g, PARKED))
+#else
+		barrier_of(i, where, value);
+		atomic { park[i] = (park[i] == word_of(g, NONE) -> word_of(g, PARKED) : park[i]) }
+#endif
+	:: else                                 /* reach */
+	fi
+}
+
+inline evictable_section(i)
+{
+	g = epoch;
+	store_park(i, word_of(g, PARKED));
+	buffer[i]!MARK,g;
+	if
+	:: bit(FENCING, i) -> barrier_of(i, where, value)
+	:: else
+	fi;
+	p = pointer;
+#ifdef PIN
+	pinned_within(i);
+#endif
+	freed_unseen = freed[p];
+	w = own_park(i);
+	if
+	:: w != word_of(g, OUSTED) -> assert(!freed_unseen)
+	:: else                                 /* reach */
+	fi;
+	buffer[i]!MARK,0;
+	atomic { g = 0; p = 0; w = 0; freed_unseen = 0 }
+}
+
 inline section(i)
 {
 #ifdef NO_ACQUIRE
@@ -140,7 +215,8 @@ inline section(i)
 
 proctype reader(byte i; bool late)
 {
-	byte g, p, where, value;
+	byte g, p, w, where, value;
+	bool freed_unseen;
 	byte left = SECTIONS;
 
 	if
@@ -148,7 +224,11 @@ proctype reader(byte i; bool late)
 	:: else
 	fi;
 	do
+#ifdef EVICTABLE
+	:: left > 0 -> left--; evictable_section(i)
+#else
 	:: left > 0 -> left--; section(i)
+#endif
 	:: else -> break
 	od;
 	registered[i] = registered[i] || late
@@ -189,9 +269,27 @@ inline next_epoch()
 #endif
 #endif
 
+/* is_ousted(), in its two looks; or oust(): as if memory were always needed. */
+inline evict(i)
+{
+#ifdef EVICT_PASS
+	i++
+#else
+	m = mark[i];
+	pw = park[i];
+	if
+	:: m != 0 && pw == word_of(m, OUSTED) && mark[i] == m -> i++
+	:: m != 0 && m < n && pw == word_of(m, PARKED) ->
+		atomic { park[i] = (park[i] == pw -> word_of(m, OUSTED) : park[i]) }
+	:: else -> mark[i] != m || park[i] != pw || passed(i)
+	fi;
+	atomic { m = 0; pw = 0 }
+#endif
+}
+
 proctype writer(byte w)
 {
-	byte n, i, seen, old, where, value;
+	byte n, i, seen, old, where, value, m, pw;
 	byte k;
 
 	do
@@ -219,6 +317,9 @@ proctype writer(byte w)
 		i = 0;
 		do
 		:: i < seen && passed(i) -> i++
+#ifdef EVICTABLE
+		:: i < seen && !passed(i) -> evict(i)
+#endif
 		:: covered -> break             /* reach */
 		:: i >= seen -> break
 		od;

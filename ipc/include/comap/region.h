@@ -120,6 +120,7 @@ struct comap_info {
 	uint64_t heap_committed_bytes;
 	uint64_t retired_bytes;     /* waiting for a grace period */
 	uint64_t grace_periods, deaths, sweeps, adopted_blocks;
+	uint64_t evictions;         /* evictable read sections that a writer has ended */
 };
 COMAP_API int comap_info(struct comap *region, struct comap_info *ret_info);
 

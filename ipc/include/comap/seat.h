@@ -31,6 +31,8 @@ struct comap_seat {
 	uint64_t oldest_epoch;    /* at which the oldest of these sections began, 0: none */
 	uint64_t behind;          /* grace periods that began since: > 0 and it holds them back */
 	uint64_t retired_count;   /* blocks on its rings that wait for a grace period */
+	uint32_t evictable_count; /* threads that are inside an evictable section */
+	uint64_t evictions;       /* its sections that a writer has evicted */
 };
 
 /* The `index`th seat, from 0 to seat_high_water - 1 (comap_info()). -ENOENT past the last one.

@@ -32,7 +32,7 @@
 #include <comap/rcu.h>
 #include <comap/region.h>
 #include <comap/type.h>
-#include <comap/value.h>
+#include <comap/view.h>
 
 COMAP_BEGIN_DECLS
 

@@ -17,17 +17,11 @@
 #include <comap/rcu.h>
 #include <comap/region.h>
 #include <comap/type.h>
+#include <comap/view.h>
 
 COMAP_BEGIN_DECLS
 
 struct comap_value;
-
-/* What a reader holds inside a read section. */
-struct comap_view {
-	const void *data;     /* aligned to 64 bytes; NULL: nothing published, or an error */
-	size_t size_bytes;
-	uint64_t version;     /* 1, 2, 3 ...; 0: nothing published */
-};
 
 /* Opens the value `name` (at most 47 characters). A region opened with COMAP_CREATE creates it, one
  * opened with COMAP_WAIT waits for it; otherwise -ENOENT. `type` may be NULL: untyped at creation;
