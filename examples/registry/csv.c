@@ -99,23 +99,37 @@ int csv_next(struct csv *csv, struct csv_cell *cells, size_t capacity, size_t *r
 	return 1;
 }
 
+/* Goes through a quoted cell without its quotes. */
+struct unquoting {
+	const struct csv_cell *cell;
+	size_t at;
+	bool outside;        /* behind the closing quote: quotes are data */
+};
+
+static bool next_byte(struct unquoting *unquoting, char *ret_byte)
+{
+	const struct csv_cell *cell = unquoting->cell;
+
+	if (!unquoting->outside && unquoting->at < cell->raw_bytes && cell->raw[unquoting->at] == '"') {
+		unquoting->at++;
+		unquoting->outside = unquoting->at >= cell->raw_bytes || cell->raw[unquoting->at] != '"';
+	}
+	if (unquoting->at >= cell->raw_bytes)
+		return false;
+	*ret_byte = cell->raw[unquoting->at++];
+	return true;
+}
+
 /* Takes the quotes off; writes to `out` unless it is NULL. Returns the length. */
 static size_t unquote(const struct csv_cell *cell, char *out)
 {
-	bool inside = true;
+	struct unquoting unquoting = { cell, 1, false };
 	size_t size = 0;
+	char byte;
 
-	for (size_t i = 1; i < cell->raw_bytes; i++) {
-		if (inside && cell->raw[i] == '"') {
-			inside = i + 1 < cell->raw_bytes && cell->raw[i + 1] == '"';
-			if (!inside)
-				continue;
-			i++;
-		}
+	for (; next_byte(&unquoting, &byte); size++)
 		if (out)
-			out[size] = cell->raw[i];
-		size++;
-	}
+			out[size] = byte;
 	return size;
 }
 
@@ -134,14 +148,13 @@ void csv_cell_copy(const struct csv_cell *cell, char *out)
 
 bool csv_cell_is(const struct csv_cell *cell, const char *text, size_t size_bytes)
 {
-	char copy[256];
+	struct unquoting unquoting = { cell, 1, false };
+	char byte;
 
-	if (csv_cell_bytes(cell) != size_bytes)
-		return false;
 	if (!cell->quoted)
-		return memcmp(cell->raw, text, size_bytes) == 0;
-	if (size_bytes > sizeof copy)
-		return false;
-	unquote(cell, copy);
-	return memcmp(copy, text, size_bytes) == 0;
+		return cell->raw_bytes == size_bytes && memcmp(cell->raw, text, size_bytes) == 0;
+	for (size_t i = 0; i < size_bytes; i++)
+		if (!next_byte(&unquoting, &byte) || byte != text[i])
+			return false;
+	return !next_byte(&unquoting, &byte);
 }

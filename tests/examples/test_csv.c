@@ -153,6 +153,26 @@ static void test_surplus_cells_are_counted_and_not_kept(void **state)
 	assert_null(cells[1].raw);
 }
 
+/* Found by fuzzing: a quoted cell of more than 256 bytes was not its own text. */
+static void test_a_long_quoted_cell_is_its_text(void **state)
+{
+	char text[302], cell_text[300];
+	struct csv_cell cell;
+	struct csv csv;
+	size_t count;
+
+	(void)state;
+	memset(text, 'a', sizeof text);
+	memset(cell_text, 'a', sizeof cell_text);
+	text[0] = text[301] = '"';
+	csv_init(&csv, text, sizeof text, ',');
+	assert_int_equal(csv_next(&csv, &cell, 1, &count), 1);
+	assert_true(csv_cell_is(&cell, cell_text, 300));
+	assert_false(csv_cell_is(&cell, cell_text, 299));
+	cell_text[299] = 'b';
+	assert_false(csv_cell_is(&cell, cell_text, 300));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -161,6 +181,7 @@ int main(void)
 		cmocka_unit_test(test_open_quote_is_refused_with_its_line),
 		cmocka_unit_test(test_other_separators),
 		cmocka_unit_test(test_surplus_cells_are_counted_and_not_kept),
+		cmocka_unit_test(test_a_long_quoted_cell_is_its_text),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
