@@ -310,9 +310,11 @@ struct comap_value_head_shm {
 	struct comap_u64 reserved[5];        /* the bytes begin on a line of their own */
 };
 
-/* A table: one cell for the whole, then COMAP_STRIPES stripes of three cells each, each a hash table of
- * its own: linear hashing, in segments that never move. table.c has the picture. */
-#define COMAP_STRIPES 64u
+/* A table: two cells for the whole, then two sides of COMAP_STRIPES stripes of three cells each, each a
+ * hash table of its own: linear hashing, in segments that never move. table.c has the picture. One side is
+ * in use; the other one is empty, or being filled by a bulk load, or being emptied after one. */
+#define COMAP_STRIPES 64u                    /* of a side */
+#define COMAP_TABLE_SIDES 2u
 #define COMAP_STRIPE_SEGMENTS 31u
 #define COMAP_BUCKET_SLOTS 7u
 #define COMAP_REF_LINK 1ull                  /* in a slot: the ref of an overflow bucket, not of an entry */
@@ -323,6 +325,17 @@ struct comap_table_shm {
 	struct comap_u32 waiting;            /* a flag word: somebody waits for any change */
 	uint32_t reserved;
 	uint8_t pad[112];
+	/* A line that every reader loads and hardly anybody writes.
+	 * swaps: how many bulk loads have been published; the stripes in use are those of side swaps & 1.
+	 * W: the loader, who holds all stripes of that side. R: everybody. X: old or new, both whole */
+	struct comap_u64 swaps;
+	/* Who fills or empties the other side: a seat's token, or 0.  W: CAS from 0 or from a dead seat's. */
+	struct comap_u64 loader;
+	/* 1: the other side may hold something, or readers of it may be left.  W: the loader.  X: stays,
+	 * and the next loader, or writers that come by, empty it. */
+	struct comap_u64 spare;
+	struct comap_u64 skipped[2];         /* by side: versions that were never given, of all stripes */
+	uint8_t pad2[88];
 };
 
 enum comap_journal_op {
@@ -435,8 +448,9 @@ enum comap_entry_flags {
 	OFFSET(comap_value_shm, waiting, 8) \
 	OFFSET(comap_value_shm, publisher, 64) \
 	SIZE(comap_value_head_shm, 64) \
-	SIZE(comap_table_shm, 128) \
+	SIZE(comap_table_shm, 256) \
 	OFFSET(comap_table_shm, waiting, 8) \
+	OFFSET(comap_table_shm, swaps, 128) \
 	SIZE(comap_stripe_shm, 384) \
 	OFFSET(comap_stripe_shm, journal_op, 32) \
 	OFFSET(comap_stripe_shm, unrepaired, 72) \

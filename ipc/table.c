@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Tables: handles, statistics, the checker. See table.h.
  *
- * Where it lives: cells: struct comap_table_shm and 64 stripes; heap: segments of buckets, overflow
- *             buckets, entries, each a block
+ * Where it lives: cells: struct comap_table_shm and two sides of 64 stripes; heap: segments of buckets,
+ *             overflow buckets, entries, each a block
  * Invariants: I1 a slot is 0, the ref of an entry that was whole before the slot was stored, or (the last
  *                slot) the link to a bucket of which the same is true
  *             I2 an entry stands in the chain of the bucket that its hash and the shape name, under its
@@ -24,7 +24,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TABLE_CELLS (1 + COMAP_STRIPES * (sizeof(struct comap_stripe_shm) / COMAP_CELL_BYTES))
+#define TABLE_CELLS ((sizeof(struct comap_table_shm) + COMAP_TABLE_SIDES * COMAP_STRIPES * \
+                      sizeof(struct comap_stripe_shm)) / COMAP_CELL_BYTES)
 
 /* --- handles --- */
 
@@ -34,7 +35,7 @@ static void init_table(void *handle)
 	const struct comap_identity_shm *identity = table->object.region->identity;
 
 	table->shm = table->object.cells;
-	table->stripes = (void *)((char *)table->shm + COMAP_CELL_BYTES);
+	table->stripes = (void *)(table->shm + 1);
 	table->seed = identity->hash_seed[0];
 	table->heap_begin = identity->heap_offset_bytes;
 	/* relaxed: nobody else has it yet */
@@ -74,11 +75,15 @@ int comap_table_set_default_ttl(struct comap_table *table, uint64_t ttl_ns)
 int comap_table_stats(struct comap_table *table, struct comap_table_stats *ret_stats)
 {
 	struct comap_table_stats sum = { 0 };
+	const struct comap_stripe_shm *side;
+	uint64_t swaps;
 
 	if (!table || !ret_stats)
 		return comap__fail(COMAP_CAUSE_ARGUMENT, "an argument is NULL");
+	swaps = comap__table_swaps(table);
+	side = comap__table_side(table, swaps);
 	for (uint32_t i = 0; i < COMAP_STRIPES; i++) {
-		const struct comap_stripe_shm *stripe = &table->stripes[i];
+		const struct comap_stripe_shm *stripe = &side[i];
 
 		/* relaxed, all of it: a moment's numbers */
 		sum.entries += comap_u64_load_relaxed(&stripe->entries);
@@ -86,8 +91,12 @@ int comap_table_stats(struct comap_table *table, struct comap_table_stats *ret_s
 		sum.buckets += comap_u64_load_relaxed(&stripe->shape);
 		sum.overflow_buckets += comap_u64_load_relaxed(&stripe->overflows);
 		sum.writes += comap_u64_load_relaxed(&stripe->sequence);
-		sum.expired += comap_u64_load_relaxed(&stripe->expired);
-		sum.repairs += comap_u64_load_relaxed(&stripe->repairs);
+	}
+	sum.writes -= comap_u64_load_relaxed(&table->shm->skipped[swaps & 1]);
+	for (uint32_t i = 0; i < COMAP_STRIPES * COMAP_TABLE_SIDES; i++) {
+		/* relaxed, as above */
+		sum.expired += comap_u64_load_relaxed(&table->stripes[i].expired);
+		sum.repairs += comap_u64_load_relaxed(&table->stripes[i].repairs);
 	}
 	sum.default_ttl_ns = comap_u64_load_relaxed(&table->shm->default_ttl_ns);
 	*ret_stats = sum;
@@ -182,18 +191,20 @@ const char *comap__table_roots(const struct comap *region, const struct comap_ob
 {
 	const void *shm = comap__at(region, (struct comap_ref){ object->cell_ref.v },
 	                            TABLE_CELLS * COMAP_CELL_BYTES, COMAP_CELL_BYTES);
+	struct comap_table_shm side = { 0 }; /* for comap__table_find(): the side that is looked at */
 	struct comap_table table = {
-		.object.region = (struct comap *)(uintptr_t)region, .shm = (void *)(uintptr_t)shm,
+		.object.region = (struct comap *)(uintptr_t)region, .shm = &side,
 		.seed = region->identity->hash_seed[0], .heap_begin = region->identity->heap_offset_bytes,
 	};
 	struct checking checking = { .table = &table, .visit = visit, .context = context };
 
 	if (!shm)
 		return "a table without cells";
-	table.stripes = (void *)((char *)(uintptr_t)shm + COMAP_CELL_BYTES);
-	for (uint32_t i = 0; i < COMAP_STRIPES && !checking.wrong; i++) {
+	table.stripes = (void *)((char *)(uintptr_t)shm + sizeof side);
+	for (uint32_t i = 0; i < COMAP_STRIPES * COMAP_TABLE_SIDES && !checking.wrong; i++) {
+		side.swaps.v = i / COMAP_STRIPES;
 		checking.stripe = &table.stripes[i];
-		checking.stripe_index = i;
+		checking.stripe_index = i % COMAP_STRIPES;
 		check_stripe(&checking);
 	}
 	return checking.wrong;

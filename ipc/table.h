@@ -26,7 +26,7 @@
 struct comap_table {
 	struct comap__object object;
 	struct comap_table_shm *shm;         /* guests: read-only, this and the next */
-	struct comap_stripe_shm *stripes;
+	struct comap_stripe_shm *stripes;    /* side 0, then side 1 */
 	uint64_t seed;
 	uint64_t heap_begin;                 /* offsets; refs between them have space */
 	struct comap_u64 heap_end;           /* as last seen: the heap only grows */
@@ -47,6 +47,19 @@ struct comap__entry_parts {
 /* --- where things are ------------------------------------------------------------------------- */
 
 uint64_t comap__table_hash(const struct comap_table *table, const void *key, size_t key_bytes);
+
+/* How often the sides have been swapped; whatever is done goes by one such number. */
+static inline uint64_t comap__table_swaps(const struct comap_table *table)
+{
+	/* [edge table.swap] acq: seen the number => the side that it names is whole */
+	return comap_u64_load_acquire(&table->shm->swaps);
+}
+
+/* The stripes in use after so many swaps. */
+static inline struct comap_stripe_shm *comap__table_side(const struct comap_table *table, uint64_t swaps)
+{
+	return table->stripes + (swaps & 1) * COMAP_STRIPES;
+}
 
 static inline uint32_t comap__hash_stripe(uint64_t hash) { return (uint32_t)(hash >> 58); }
 
@@ -184,6 +197,8 @@ struct comap__writer {
 	struct comap__row *row;
 	struct comap_stripe_shm *stripe;
 	bool changed;                        /* something was committed under this hold of the lock */
+	uint64_t swaps;                      /* the stripe is of the side in use after so many ... */
+	bool is_loader;                      /* ... or of the other one: table_side.c */
 };
 
 /* A slot of a chain; what is there is in `word`. */
@@ -195,8 +210,10 @@ struct comap__slot {
 
 /* Makes the calling thread a writer: registered, the heap writable. */
 int comap__writer_init(struct comap__writer *writer, struct comap_table *table, uint64_t hash);
-/* Locks the stripe, repaired where its last holder died. */
+/* Locks the stripe, repaired where its last holder died. Where the sides have been swapped meanwhile the
+ * writer is one on the side in use afterwards. */
 int comap__stripe_lock(struct comap__writer *writer);
+int comap__stripe_lock_until(struct comap__writer *writer, uint64_t deadline_ns);
 void comap__stripe_unlock(struct comap__writer *writer);
 
 struct comap_bucket_shm *comap__writer_bucket(struct comap__writer *writer, uint64_t index);
@@ -233,8 +250,15 @@ bool comap__writer_has_room(const struct comap__writer *writer);
 /* Takes the expired entries of a chain away, as far as the ring has room. */
 void comap__chain_expire(struct comap__writer *writer, struct comap_bucket_shm *bucket);
 
+/* Takes the entries of a chain away while the ring has room; true when none is left. */
+bool comap__chain_clear(struct comap__writer *writer, struct comap_bucket_shm *bucket);
+/* The overflow buckets of a chain without entries go. -EBUSY: the ring has no room. */
+int comap__chain_drop(struct comap__writer *writer, struct comap_bucket_shm *bucket);
+
 /* The stripe's first buckets, where it has none. */
 int comap__stripe_found(struct comap__writer *writer);
+/* The same of at least `bucket_count`, for a stripe that has none. */
+int comap__stripe_found_with(struct comap__writer *writer, uint64_t bucket_count);
 /* Splits as many buckets as the number of entries asks for, at most two. Failing is no harm. */
 void comap__stripe_grow(struct comap__writer *writer);
 /* Ends what a dead writer has left of a split. */
@@ -253,5 +277,22 @@ static inline uint64_t comap__stripe_changes(const struct comap_stripe_shm *stri
 void comap__stripe_count_change(struct comap__writer *writer);
 /* After the lock: wakes those who wait for a change of the stripe or of the table. */
 void comap__stripe_wake(const struct comap__writer *writer);
+/* After the sides were swapped: wakes all who wait on the side that was in use after so many swaps. */
+void comap__table_wake(struct comap_table *table, uint64_t swaps);
+
+/* --- writing: table_write.c ------------------------------------------------------------------- */
+
+struct comap_table_write;
+
+/* Is this a write that the table takes? */
+int comap__write_check(struct comap_table *table, const struct comap_table_write *write);
+
+/* When an entry written now expires; 0: never. */
+uint64_t comap__table_expiry(const struct comap_table *table, uint64_t ttl_ns);
+
+/* A checked write by a writer on the key's stripe; `flags`: COMAP_ENTRY_COUNTER and what else the draft
+ * decides. An outcome, and *ret_version with it; or an error. */
+int comap__write_with(struct comap__writer *writer, uint64_t hash, const struct comap_table_write *write,
+                      unsigned flags, uint64_t expires_ns, uint64_t *ret_version);
 
 #endif

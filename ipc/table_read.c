@@ -5,7 +5,8 @@
  * look-up: slots change by one store each. What it does not find may have been moved meanwhile, and
  * only a split moves: to another bucket (then the shape has changed so that the key's bucket is another
  * one), or forward in the chain (then the first bucket counts one more move). So it looks again in these
- * two cases, and each can come at most once per doubling of the table.
+ * two cases, and each can come at most once per doubling of the table; and where a bulk load has swapped
+ * the sides meanwhile, because the side that it looked at is emptied afterwards.
  *
  *              | split                          | reader
  *   first      | copy the entry to where it goes| load the slots (acquire)
@@ -79,7 +80,7 @@ int comap__table_check_key(const void *key, size_t key_bytes)
 
 /* Where a look-up stands. */
 struct probe {
-	uint64_t hash, tag, index, tags;
+	uint64_t hash, tag, index, tags, swaps;
 	const struct comap_stripe_shm *stripe;
 	const struct comap_bucket_shm *bucket;
 };
@@ -90,7 +91,8 @@ static inline void aim(struct comap_table *table, uint64_t hash, struct probe *p
 
 	probe->hash = hash;
 	probe->tag = comap__hash_tag(hash);
-	probe->stripe = &table->stripes[comap__hash_stripe(hash)];
+	probe->swaps = comap__table_swaps(table);
+	probe->stripe = comap__table_side(table, probe->swaps) + comap__hash_stripe(hash);
 	/* [edge table.shape] acq: seen so many buckets => each of them is whole */
 	shape = comap_u64_load_acquire(&probe->stripe->shape);
 	probe->bucket = NULL;
@@ -187,6 +189,10 @@ static bool was_moved(struct comap_table *table, const struct probe *probe)
 {
 	uint64_t shape = comap_u64_load_acquire(&probe->stripe->shape); /* [edge table.shape] acq */
 
+	/* relaxed: a side is emptied after the swap, and what we did not see there is ordered by the
+	 * acquires of shape, tags and slots */
+	if (comap_u64_load_relaxed(&table->shm->swaps) != probe->swaps)
+		return true;
 	if (shape == 0)
 		return false;
 	if (!probe->bucket || comap__bucket_index(probe->hash, shape) != probe->index)
@@ -306,7 +312,8 @@ static int view_group(struct comap_table *table, size_t count, const struct coma
 int comap_table_view_many(struct comap_table *table, size_t count, const struct comap_key *keys,
                           struct comap_view *ret_views)
 {
-	int found = 0, code = check_section(table);
+	int found, code = check_section(table);
+	uint64_t swaps;
 
 	if (code)
 		return code;
@@ -315,9 +322,17 @@ int comap_table_view_many(struct comap_table *table, size_t count, const struct 
 	for (size_t i = 0; i < count; i++)
 		if (comap__table_check_key(keys[i].data, keys[i].size_bytes) != 0)
 			return -EINVAL;
-	for (size_t i = 0; i < count; i += GROUP)
-		found += view_group(table, count - i < GROUP ? count - i : GROUP, keys + i, ret_views + i);
-	return found;
+	for (unsigned i = 0; i < FIND_TRIES; i++) {
+		swaps = comap__table_swaps(table);
+		found = 0;
+		for (size_t k = 0; k < count; k += GROUP)
+			found += view_group(table, count - k < GROUP ? count - k : GROUP, keys + k, ret_views + k);
+		/* relaxed: each look-up has loaded it in between; all of them the same number, if it is still
+		 * the one from before */
+		if (COMAP_LIKELY(comap_u64_load_relaxed(&table->shm->swaps) == swaps))
+			return found;
+	}
+	return comap__fail_errno(EAGAIN, "the table was loaded anew %u times meanwhile", FIND_TRIES);
 }
 
 /* --- copies ----------------------------------------------------------------------------------- */

@@ -54,18 +54,33 @@ static int add_segment(struct comap__writer *writer, uint32_t segment, uint64_t 
 	return 0;
 }
 
-int comap__stripe_found(struct comap__writer *writer)
+int comap__stripe_found_with(struct comap__writer *writer, uint64_t bucket_count)
 {
+	uint64_t inside, segment_buckets = COMAP_TABLE_FIRST_BUCKETS;
+	uint32_t last;
 	int code = 0;
 
-	if (COMAP_LIKELY(shape_of(writer) != 0))
-		return 0;
-	/* relaxed: under the mutex. A segment without a shape: somebody died right here. */
-	if (comap_u64_load_relaxed(&writer->stripe->segments[0]) == 0)
-		code = add_segment(writer, 0, COMAP_TABLE_FIRST_BUCKETS, true);
+	if (bucket_count < COMAP_TABLE_FIRST_BUCKETS)
+		bucket_count = COMAP_TABLE_FIRST_BUCKETS;
+	last = comap__segment_of(bucket_count - 1, &inside);
+	if (last >= COMAP_STRIPE_SEGMENTS)
+		return comap__fail(COMAP_CAUSE_NO_SPACE, "%llu buckets are more than a stripe can have",
+		                   (unsigned long long)bucket_count);
+	for (uint32_t i = 0; i <= last && !code; i++) {
+		/* relaxed: under the mutex. A segment without a shape: somebody died right here. */
+		if (comap_u64_load_relaxed(&writer->stripe->segments[i]) == 0)
+			code = add_segment(writer, i, segment_buckets, true);
+		if (i)
+			segment_buckets *= 2;
+	}
 	if (!code)
-		publish_shape(writer, COMAP_TABLE_FIRST_BUCKETS);
+		publish_shape(writer, bucket_count);
 	return code;
+}
+
+int comap__stripe_found(struct comap__writer *writer)
+{
+	return COMAP_LIKELY(shape_of(writer) != 0) ? 0 : comap__stripe_found_with(writer, 0);
 }
 
 /* --- the chain's end -------------------------------------------------------------------------- */
@@ -92,8 +107,7 @@ static void unlink_last(struct comap__writer *writer, struct comap_bucket_shm *b
 	comap_u64_sub_relaxed(&writer->stripe->overflows, 1); /* relaxed: a counter */
 }
 
-/* Empties a bucket that was never published. -EBUSY: the ring has no room. */
-static int drop_chain(struct comap__writer *writer, struct comap_bucket_shm *bucket)
+int comap__chain_drop(struct comap__writer *writer, struct comap_bucket_shm *bucket)
 {
 	struct comap_bucket_shm *before;
 
@@ -279,7 +293,7 @@ static bool split(struct comap__writer *writer)
 	memset(to, 0, sizeof *to); /* nobody looks there yet */
 	comap__journal_begin(writer, COMAP_JOURNAL_SPLIT, 0, index, 0, 0);
 	if (copy_movers(writer, from, index) != 0) {
-		if (drop_chain(writer, to) == 0)
+		if (comap__chain_drop(writer, to) == 0)
 			comap__journal_end(writer);
 		else
 			comap_u64_store_relaxed(&writer->stripe->unrepaired, 1); /* relaxed: under the mutex */
@@ -310,7 +324,7 @@ int comap__split_repair(struct comap__writer *writer)
 	if (shape_of(writer) > index) {
 		finish_split(writer, index);
 	} else {
-		code = drop_chain(writer, to);
+		code = comap__chain_drop(writer, to);
 		if (!code)
 			comap__journal_end(writer);
 	}

@@ -39,7 +39,9 @@ int comap__writer_init(struct comap__writer *writer, struct comap_table *table, 
 		return code;
 	writer->table = table;
 	writer->region = table->object.region;
-	writer->stripe = &table->stripes[comap__hash_stripe(hash)];
+	writer->swaps = comap__table_swaps(table);
+	writer->stripe = comap__table_side(table, writer->swaps) + comap__hash_stripe(hash);
+	writer->is_loader = false;
 	writer->row = comap__thread_row(table->object.region);
 	return writer->row ? comap__heap_make_writable(table->object.region) : -comap_last_error()->code;
 }
@@ -199,11 +201,10 @@ static int repair(struct comap__writer *writer)
 	return code;
 }
 
-int comap__stripe_lock(struct comap__writer *writer)
+static int lock_stripe(struct comap__writer *writer, uint64_t deadline_ns)
 {
 	struct comap_stripe_shm *stripe = writer->stripe;
-	int code = comap__mutex_lock(writer->region, &stripe->mutex, writer->row->token,
-	                             comap_deadline_ms(COMAP_TABLE_LOCK_MS));
+	int code = comap__mutex_lock(writer->region, &stripe->mutex, writer->row->token, deadline_ns);
 
 	writer->changed = false;
 	if (code < 0)
@@ -220,12 +221,34 @@ int comap__stripe_lock(struct comap__writer *writer)
 	return code;
 }
 
+int comap__stripe_lock_until(struct comap__writer *writer, uint64_t deadline_ns)
+{
+	for (;;) {
+		uint32_t index = (uint32_t)(writer->stripe - writer->table->stripes) % COMAP_STRIPES;
+		uint64_t swaps;
+		int code = lock_stripe(writer, deadline_ns);
+
+		/* relaxed: who swaps holds this mutex */
+		swaps = comap_u64_load_relaxed(&writer->table->shm->swaps);
+		if (COMAP_LIKELY(code || swaps == writer->swaps || writer->is_loader))
+			return code;
+		comap__stripe_unlock(writer);
+		writer->swaps = swaps;
+		writer->stripe = comap__table_side(writer->table, swaps) + index;
+	}
+}
+
+int comap__stripe_lock(struct comap__writer *writer)
+{
+	return comap__stripe_lock_until(writer, comap_deadline_ms(COMAP_TABLE_LOCK_MS));
+}
+
 void comap__stripe_unlock(struct comap__writer *writer)
 {
 	if (writer->changed)
 		comap__stripe_count_change(writer);
 	comap__mutex_unlock(&writer->stripe->mutex, writer->row->token);
-	if (writer->changed)
+	if (writer->changed && !writer->is_loader) /* of what is not in use nobody waits for anything */
 		comap__stripe_wake(writer);
 }
 

@@ -5,6 +5,8 @@
  * that order, and splitting cuts the interval in two; so a walk that remembers how far it has come meets
  * each entry once, however the table grows meanwhile. One chain at a time is copied, inside a section.
  *
+ * A bulk load that comes meanwhile: the walk goes on with the new entries, from where it is.
+ *
  * Where it lives: process memory: struct comap_table_walk, copies of one chain's entries
  * Readers:    this file, as table_read.c.  Writers: comap_table_clear(), under each stripe's lock in turn
  * Progress:   a walk holds nothing back between calls */
@@ -75,16 +77,18 @@ static bool has_ref(const struct chain *chain, uint64_t ref)
 }
 
 /* The refs of the chain at the position, each once; false where the chain changed its shape. */
-static bool collect(struct comap_table *table, const struct comap_stripe_shm *stripe, uint64_t position,
+static bool collect(struct comap_table *table, uint32_t stripe_index, uint64_t position,
                     struct chain *chain)
 {
+	uint64_t word, shape, swaps = comap__table_swaps(table);
+	const struct comap_stripe_shm *stripe = comap__table_side(table, swaps) + stripe_index;
 	const struct comap_bucket_shm *bucket;
-	uint64_t word, shape;
 
 	chain->ref_count = 0;
 	chain->shape = comap_u64_load_acquire(&stripe->shape); /* [edge table.shape] acq */
 	if (chain->shape == 0)
-		return true;
+		/* relaxed: a side is emptied after the swap; the acquire of the shape says so */
+		return comap_u64_load_relaxed(&table->shm->swaps) == swaps;
 	chain->index = comap__bucket_index(reversed(position), chain->shape);
 	chain->first = bucket = comap__bucket_at(table, stripe, chain->index);
 	chain->moves = bucket ? comap_u64_load_acquire(&bucket->tags) >> 56 : 0; /* [edge table.tags] acq */
@@ -101,8 +105,9 @@ static bool collect(struct comap_table *table, const struct comap_stripe_shm *st
 			? comap__table_at(table, word & ~COMAP_REF_FLAGS, sizeof *bucket) : NULL;
 	}
 	shape = comap_u64_load_acquire(&stripe->shape); /* [edge table.shape] acq */
-	/* relaxed: ordered by the acquires of the slots */
-	return chain->first && comap__bucket_index(reversed(position), shape) == chain->index &&
+	/* relaxed, both: ordered by the acquires of the slots */
+	return chain->first && comap_u64_load_relaxed(&table->shm->swaps) == swaps &&
+	       comap__bucket_index(reversed(position), shape) == chain->index &&
 	       bits_of(chain->index, shape) == bits_of(chain->index, chain->shape) &&
 	       comap_u64_load_relaxed(&chain->first->tags) >> 56 == chain->moves;
 }
@@ -180,7 +185,7 @@ static int copy_chain(struct comap_table_walk *walk, struct chain *chain)
 static int take_chain(struct comap_table_walk *walk, struct chain *chain)
 {
 	for (unsigned i = 0; i < COLLECT_TRIES; i++)
-		if (collect(walk->table, &walk->table->stripes[walk->stripe], walk->position, chain))
+		if (collect(walk->table, walk->stripe, walk->position, chain))
 			return copy_chain(walk, chain);
 	return comap__fail(COMAP_CAUSE_CORRUPT, "a bucket of the table does not come to rest");
 }
@@ -229,10 +234,15 @@ static int refill(struct comap_table_walk *walk)
 	return 0;
 }
 
+static const struct comap_stripe_shm *stripe_of(const struct comap_table_walk *walk, uint32_t index)
+{
+	return comap__table_side(walk->table, comap__table_swaps(walk->table)) + index;
+}
+
 /* At the beginning of a stripe: false where nothing is new in it. */
 static bool enter_stripe(struct comap_table_walk *walk)
 {
-	walk->reading = comap__stripe_changes(&walk->table->stripes[walk->stripe]);
+	walk->reading = comap__stripe_changes(stripe_of(walk, walk->stripe));
 	return walk->reading != walk->met[walk->stripe] || walk->reading == 0;
 }
 
@@ -300,7 +310,7 @@ int comap_table_walk_skip(struct comap_table_walk *walk)
 	if (!walk)
 		return comap__fail(COMAP_CAUSE_ARGUMENT, "the walk is NULL");
 	for (uint32_t i = 0; i < COMAP_STRIPES; i++)
-		walk->met[i] = comap__stripe_changes(&walk->table->stripes[i]);
+		walk->met[i] = comap__stripe_changes(stripe_of(walk, i));
 	return comap_table_walk_again(walk);
 }
 
@@ -315,8 +325,7 @@ void comap_table_walk_end(struct comap_table_walk *walk)
 
 /* --- clearing --------------------------------------------------------------------------------- */
 
-/* Takes the entries of a chain away while the ring has room; true when none is left. */
-static bool clear_chain(struct comap__writer *writer, struct comap_bucket_shm *bucket)
+bool comap__chain_clear(struct comap__writer *writer, struct comap_bucket_shm *bucket)
 {
 	struct comap__entry_parts parts;
 
@@ -341,7 +350,7 @@ static bool clear_chain(struct comap__writer *writer, struct comap_bucket_shm *b
 /* One bucket per hold of the lock; a split that comes between leaves its entries further on. */
 static int clear_stripe(struct comap__writer *writer)
 {
-	uint64_t index = 0, shape = 1;
+	uint64_t index = 0, shape = 1, swaps = writer->swaps;
 	int code;
 
 	while (index < shape) {
@@ -351,7 +360,9 @@ static int clear_stripe(struct comap__writer *writer)
 		if (code)
 			return code;
 		shape = comap_u64_load_relaxed(&writer->stripe->shape); /* relaxed: under the mutex */
-		if (index >= shape || clear_chain(writer, comap__writer_bucket(writer, index)))
+		if (writer->swaps != swaps) /* a bulk load: nothing of what was there is left */
+			shape = 0;
+		else if (index >= shape || comap__chain_clear(writer, comap__writer_bucket(writer, index)))
 			index++;
 		comap__stripe_unlock(writer);
 	}

@@ -15,6 +15,7 @@
  *      | look at the sequence, or at the key   | look at both flags; clear and wake
  *
  * Progress:   writers: two loads of lines that they have, no system call while nobody waits
+ * A bulk load wakes all of the side that was in use; sleepers look at the number of swaps last.
  * If a process dies here: a wake that is lost costs the sleepers one time limit, a second */
 #include "table.h"
 
@@ -56,16 +57,32 @@ void comap__stripe_wake(const struct comap__writer *writer)
 	comap__flag_wake(table_flag);
 }
 
+void comap__table_wake(struct comap_table *table, uint64_t swaps)
+{
+	struct comap_stripe_shm *side = comap__table_side(table, swaps);
+
+	/* [edge flag.waiting] full: the number of swaps before the look at the flags */
+	comap_fence_full();
+	for (uint32_t i = 0; i < COMAP_STRIPES; i++)
+		comap__flag_wake(&side[i].waiting);
+	comap__flag_wake(&table->shm->waiting);
+}
+
 uint64_t comap_table_changes(struct comap_table *table)
 {
-	uint64_t sum = 0;
+	uint64_t sum, swaps;
 
 	if (!table) {
 		comap__table_check(table);
 		return 0;
 	}
-	for (uint32_t i = 0; i < COMAP_STRIPES; i++)
-		sum += comap__stripe_changes(&table->stripes[i]);
+	do { /* once, but for a bulk load that is published meanwhile */
+		swaps = comap__table_swaps(table);
+		sum = 0;
+		for (uint32_t i = 0; i < COMAP_STRIPES; i++)
+			sum += comap__stripe_changes(&comap__table_side(table, swaps)[i]);
+		/* relaxed: after the acquires of the sequences */
+	} while (comap_u64_load_relaxed(&table->shm->swaps) != swaps);
 	return sum;
 }
 
@@ -137,10 +154,11 @@ static int look(struct watch *watch)
 /* What dead writers have left of their last write: it is there, and nobody has counted it yet. */
 static void settle_stripes(struct comap_table *table)
 {
+	const struct comap_stripe_shm *side = comap__table_side(table, comap__table_swaps(table));
 	struct comap__writer writer;
 
 	for (uint64_t i = 0; i < COMAP_STRIPES; i++) {
-		uint64_t word = comap_u64_load_relaxed(&table->stripes[i].mutex); /* relaxed: a hint */
+		uint64_t word = comap_u64_load_relaxed(&side[i].mutex); /* relaxed: a hint */
 
 		if (word == 0 || !comap__thread_is_dead(table->object.region, word >> 1) ||
 		    comap__writer_init(&writer, table, i << 58) != 0 || comap__stripe_lock(&writer) != 0)
@@ -149,7 +167,7 @@ static void settle_stripes(struct comap_table *table)
 	}
 }
 
-static struct comap_u32 *flag_of(const struct watch *watch)
+static struct comap_u32 *flag_of(const struct watch *watch, uint64_t swaps)
 {
 	struct comap_table *table = watch->table;
 	uint64_t hash;
@@ -157,13 +175,14 @@ static struct comap_u32 *flag_of(const struct watch *watch)
 	if (!watch->key)
 		return &table->shm->waiting;
 	hash = comap__table_hash(table, watch->key, watch->key_bytes);
-	return &table->stripes[comap__hash_stripe(hash)].waiting;
+	return &comap__table_side(table, swaps)[comap__hash_stripe(hash)].waiting;
 }
 
 /* One sleep, not longer than a second. */
 static int sleep_once(struct watch *watch, uint64_t deadline_ns)
 {
-	struct comap_u32 *flag = flag_of(watch);
+	uint64_t swaps = comap__table_swaps(watch->table);
+	struct comap_u32 *flag = flag_of(watch, swaps);
 	uint64_t began_ns = comap_now_ns();
 	uint32_t mark = comap__flag_set(flag);
 	int code = look(watch);
@@ -171,6 +190,9 @@ static int sleep_once(struct watch *watch, uint64_t deadline_ns)
 	COMAP_FAULT("table.watching");
 	if (code)
 		return code < 0 ? code : 0;
+	/* relaxed: after the flag's fence. Swapped meanwhile: it is the flag of the other side that counts */
+	if (comap_u64_load_relaxed(&watch->table->shm->swaps) != swaps)
+		return 0;
 	comap__flag_sleep(flag, mark, watch->due_ns < deadline_ns ? watch->due_ns : deadline_ns);
 	if (comap_now_ns() - began_ns >= 500000000u)
 		settle_stripes(watch->table);

@@ -9,7 +9,7 @@
  * Ordering:   [edge table.slot] by table_stripe.c
  * Progress:   blocking on the stripe; comap_table_add() on a counter that is there: wait-free
  * If a process dies here: see table_stripe.c; a block that was not linked is freed with its owner */
-#include "table.h"
+#include "table_side.h"
 
 #include "error.h"
 #include "fault.h"
@@ -20,6 +20,7 @@
 
 #define ADD_TRIES 1000       /* a counter that others make and remove again and again */
 #define HAND_EVERY 4         /* of so many writes one looks for expired entries elsewhere */
+#define HELP_EVERY 64        /* of so many writes one empties what a bulk load has left */
 
 /* --- the new entry ---------------------------------------------------------------------------- */
 
@@ -31,8 +32,7 @@ struct draft {
 	int64_t stored_bytes;
 };
 
-/* When an entry written now expires; 0: never. */
-static uint64_t expiry(const struct comap_table *table, uint64_t ttl_ns)
+uint64_t comap__table_expiry(const struct comap_table *table, uint64_t ttl_ns)
 {
 	uint64_t now_ns;
 
@@ -182,29 +182,43 @@ static int lock_and_place(struct comap__writer *writer, uint64_t hash,
 	return code;
 }
 
+int comap__write_with(struct comap__writer *writer, uint64_t hash, const struct comap_table_write *write,
+                      unsigned flags, uint64_t expires_ns, uint64_t *ret_version)
+{
+	uint64_t version = 0;
+	struct draft draft;
+	int code = draft_make(writer, write, flags, expires_ns, &draft);
+
+	if (code)
+		return code;
+	code = lock_and_place(writer, hash, write, &draft, &version);
+	if (code != COMAP_TABLE_DONE)
+		comap__block_abandon(writer->region, writer->row, draft.ref);
+	if (code >= 0)
+		*ret_version = version;
+	return code;
+}
+
 static int write_entry(struct comap_table *table, const struct comap_table_write *write, unsigned flags,
                        uint64_t *ret_version)
 {
 	uint64_t hash = comap__table_hash(table, write->key, write->key_bytes), version = 0;
 	struct comap__writer writer;
-	struct draft draft;
 	int code = comap__writer_init(&writer, table, hash);
 
 	if (!code)
-		code = draft_make(&writer, write, flags, expiry(table, write->ttl_ns), &draft);
-	if (code)
-		return code;
-	code = lock_and_place(&writer, hash, write, &draft, &version);
-	if (code != COMAP_TABLE_DONE)
-		comap__block_abandon(writer.region, writer.row, draft.ref);
+		code = comap__write_with(&writer, hash, write, flags,
+		                         comap__table_expiry(table, write->ttl_ns), &version);
 	if (code >= 0 && ret_version)
 		*ret_version = version;
+	if (code == COMAP_TABLE_DONE && version % HELP_EVERY == 0 && comap__side_is_dirty(table))
+		comap__side_help(table);
 	return code;
 }
 
 /* --- the interface ---------------------------------------------------------------------------- */
 
-static int check_write(struct comap_table *table, const struct comap_table_write *write)
+int comap__write_check(struct comap_table *table, const struct comap_table_write *write)
 {
 	int code = comap__table_check(table);
 
@@ -226,7 +240,7 @@ static int check_write(struct comap_table *table, const struct comap_table_write
 int comap_table_write(struct comap_table *table, const struct comap_table_write *write,
                       uint64_t *ret_version)
 {
-	int code = check_write(table, write);
+	int code = comap__write_check(table, write);
 
 	return code ? code : write_entry(table, write, 0, ret_version);
 }
@@ -333,7 +347,7 @@ int comap_table_touch(struct comap_table *table, const void *key, size_t key_byt
 
 	if (code)
 		return code;
-	expires_ns = expiry(table, ttl_ns);
+	expires_ns = comap__table_expiry(table, ttl_ns);
 	if (!comap__slot_find(&writer, hash, key, key_bytes, &slot, &parts) ||
 	    comap__entry_is_over(&parts)) {
 		code = COMAP_TABLE_MISSING;
@@ -378,7 +392,7 @@ int comap_table_add(struct comap_table *table, const void *key, size_t key_bytes
 {
 	struct comap_table_write write = { key, key_bytes, &delta, sizeof delta, COMAP_TABLE_INSERT, 0, 0 };
 	int64_t value = delta;
-	int code = check_write(table, &write);
+	int code = comap__write_check(table, &write);
 
 	if (!code)
 		code = comap__may_change(table->object.region);
