@@ -19,6 +19,10 @@ struct step_case {
 	uint64_t heap_max_bytes;
 	/* For long runs only: the operation, or each of its survivors, takes many seconds. */
 	bool is_long;
+	/* Of the process that repairs what a death left, and dies as well; default: warm_up(), and it
+	 * attaches. `before_repair` runs at full speed and may not attach. */
+	int (*before_repair)(const char *path);
+	int (*repair)(const char *path);
 };
 
 extern const struct step_case table_cases[];

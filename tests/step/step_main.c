@@ -4,7 +4,7 @@
  *     test_step                     all operations; of repairs, those after some deaths
  *     test_step SECONDS             the long run: all images of some operations, each repaired by a
  *                                   process that dies after each of its own instructions, until the
- *                                   time is over
+ *                                   time is over; 77 where it is over too early
  *     COMAP_STEP_ONLY=put test_step only operations whose name begins so */
 #include "cases.h"
 
@@ -19,6 +19,7 @@
 static struct step_report reports[REPORTS_MAX];
 static unsigned report_count;
 static double long_seconds;
+static bool cut_short;
 
 static struct step_report *next_report(void)
 {
@@ -114,15 +115,17 @@ static void test_death(void **state)
  * run takes the first two. */
 static const char *const repaired[] = { "put", "free a run", "make a value", "publish a run",
                                         "make a value after a death", "take a dead one's role",
-                                        "put, ring full: spill" };
+                                        "put, ring full: spill", "table: put over",
+                                        "table: split" };
 
 static const struct step_case *find_case(const char *name)
 {
-	const struct step_case *const tables[] = { region_cases, value_cases, place_cases, death_cases };
+	const struct step_case *const tables[] = { region_cases, value_cases, place_cases, death_cases,
+	                                           table_cases };
 	const unsigned counts[] = { region_case_count, value_case_count, place_case_count,
-	                            death_case_count };
+	                            death_case_count, table_case_count };
 
-	for (unsigned t = 0; t < 4; t++)
+	for (unsigned t = 0; t < sizeof counts / sizeof counts[0]; t++)
 		for (unsigned i = 0; i < counts[t]; i++)
 			if (strcmp(tables[t][i].name, name) == 0)
 				return &tables[t][i];
@@ -148,7 +151,8 @@ static void add_up(struct step_report *sum, const struct step_report *one)
 static void repair_image(const struct step_case *c, const char *image, struct step_report *sum)
 {
 	struct step_operation repair = {
-		"repair", proc_path(PROC_SHM, "broken"), warm_up, attach_to_repair, c->survive, c->outcomes,
+		"repair", proc_path(PROC_SHM, "broken"), c->before_repair ? c->before_repair : warm_up,
+		c->repair ? c->repair : attach_to_repair, c->survive, c->outcomes,
 	};
 	struct step_report report;
 
@@ -174,6 +178,7 @@ static void repair_case(const struct step_case *c, unsigned most, uint64_t deadl
 		repair_image(c, step_kept_path(&operation, most == kept
 		                               ? tried : (tried + 1) * kept / (most + 1)), sum);
 	snprintf(sum->name, sizeof sum->name, "repair of %s, %u of %u", c->name, tried, kept);
+	cut_short |= tried < most;
 }
 
 static void test_repairs(void **state)
@@ -208,5 +213,7 @@ int main(int argc, char **argv)
 	proc_limit_ms = 600000;
 	failed = cmocka_run_group_tests_name("step", tests, NULL, NULL);
 	step_print(reports, report_count);
-	return failed;
+	if (cut_short)
+		printf("SKIPPED: the time was over before all repairs were tried: give it more\n");
+	return failed ? failed : cut_short ? 77 : 0;
 }

@@ -90,6 +90,35 @@ static int count_first(const char *path)
 	return comap_table_add(the_table, &keys[0], sizeof keys[0], 2, NULL);
 }
 
+/* As a guest, who repairs nothing: the keys depend on the region's seed. */
+static int learn_keys(const char *path)
+{
+	struct comap_options options = COMAP_OPTIONS_INIT;
+	int code = warm_up(path);
+
+	options.flags = COMAP_GUEST;
+	the_region = comap_open_with(path, &options);
+	the_table = the_region ? comap_table_open(the_region, "t", NULL) : NULL;
+	if (!the_table)
+		proc_fail(__FILE__, __LINE__, "%s", comap_error_text());
+	choose_keys();
+	comap_table_close(the_table);
+	return code ? code : comap_close(the_region);
+}
+
+/* Whoever has the stripe's lock next repairs: by the removal of a key that is not there. */
+static int lock_the_stripe(const char *path)
+{
+	uint64_t *key = &keys[KEYS_MAX - 1];
+	int code;
+
+	open_region(path);
+	the_table = comap_table_open(the_region, "t", NULL);
+	PROC_REQUIRE(the_table);
+	code = comap_table_remove(the_table, key, sizeof *key);
+	return code == COMAP_TABLE_MISSING ? 0 : -1;
+}
+
 /* The subject is absent, 1 or 2; the others are as they were; the stripe takes writes; all is sound. */
 static int survive(const char *path, unsigned subject, uint64_t before, uint64_t after,
                    unsigned expired_every)
@@ -134,11 +163,13 @@ SURVIVE(expired_split_0_or_2, 18, 18, 0, 2, 5)
 const struct step_case table_cases[] = {
 	{ "table: first key", NULL, open_empty, put_first, first_0_or_2, old_or_new },
 	{ "table: new key", NULL, open_with_3, put_at_3, new_0_or_2, old_or_new },
-	{ "table: put over", NULL, open_with_3, put_first, old_1_or_2, old_or_new },
+	{ "table: put over", NULL, open_with_3, put_first, old_1_or_2, old_or_new, .before_repair = learn_keys,
+	  .repair = lock_the_stripe },
 	{ "table: remove", NULL, open_with_3, remove_first, old_1_or_0, old_or_new },
 	{ "table: counter", NULL, open_empty, count_first, first_0_or_2, old_or_new },
 	{ "table: longer chain", NULL, open_with_7, put_at_7, eighth_0_or_2, old_or_new },
-	{ "table: split", NULL, open_with_18, put_at_18, split_0_or_2, old_or_new },
+	{ "table: split", NULL, open_with_18, put_at_18, split_0_or_2, old_or_new, .before_repair = learn_keys,
+	  .repair = lock_the_stripe },
 	{ "table: expired key", NULL, open_with_expired, put_first, expired_0_or_2, old_or_new },
 	{ "table: split, expired", NULL, open_with_expired, put_at_18, expired_split_0_or_2, old_or_new },
 };
