@@ -205,13 +205,14 @@ static int take_entry(struct comap *region, struct comap_object_shm **ret_object
 
 static int create(struct comap *region, const char *name, enum comap_object_kind kind,
                   const struct comap_type *type, uint32_t cell_count,
-                  struct comap_object_shm **ret_object)
+                  const struct comap__founding *founding, struct comap_object_shm **ret_object)
 {
 	struct comap_object_shm *object = NULL;
 	struct comap_ref cells = { 0 };
 	struct timespec now;
 	int code = take_entry(region, &object);
 
+	cell_count += founding ? founding->more_cells : 0;
 	if (!code)
 		code = take_cells(region, cell_count, &cells);
 	if (code)
@@ -224,6 +225,8 @@ static int create(struct comap *region, const char *name, enum comap_object_kind
 	object->kind = kind;
 	strncpy(object->name, name, sizeof object->name - 1);
 	pack_type(object, type);
+	if (founding)
+		founding->found(region->writable + cells.offset_bytes, cells, founding->context);
 	COMAP_FAULT("directory.written");
 	/* [edge directory.live] rel: the commit point: the whole entry before LIVE */
 	comap_u64_store_release(&object->state, COMAP_OBJECT_LIVE);
@@ -235,6 +238,7 @@ static int create(struct comap *region, const char *name, enum comap_object_kind
 
 static int find_or_create(struct comap *region, const char *name, enum comap_object_kind kind,
                           const struct comap_type *type, uint32_t cell_count,
+                          const struct comap__founding *founding,
                           struct comap_object_shm **ret_object)
 {
 	struct comap__row *row = comap__thread_row(region);
@@ -251,7 +255,7 @@ static int find_or_create(struct comap *region, const char *name, enum comap_obj
 	code = 0;
 	*ret_object = find(region, name);
 	if (!*ret_object)
-		code = create(region, name, kind, type, cell_count, ret_object);
+		code = create(region, name, kind, type, cell_count, founding, ret_object);
 	comap__mutex_unlock(mutex, row->token);
 	return code;
 }
@@ -293,6 +297,7 @@ int comap__directory_await(struct comap *region, const char *name)
 
 int comap__directory_open(struct comap *region, const char *name, enum comap_object_kind kind,
                           const struct comap_type *type, uint32_t cell_count,
+                          const struct comap__founding *founding,
                           struct comap_ref *ret_cells, uint32_t *ret_type_bytes)
 {
 	struct comap_object_shm *object;
@@ -305,7 +310,7 @@ int comap__directory_open(struct comap *region, const char *name, enum comap_obj
 	object = find(region, name);
 	/* relaxed: flags only appear */
 	if (!object && (__atomic_load_n(&region->flags, __ATOMIC_RELAXED) & COMAP_CREATE))
-		code = find_or_create(region, name, kind, type, cell_count, &object);
+		code = find_or_create(region, name, kind, type, cell_count, founding, &object);
 	if (code)
 		return code;
 	if (!object)

@@ -13,11 +13,20 @@ enum comap_object_kind {
 	COMAP_KIND_OBJECT_TABLE = 2,
 };
 
+/* What the founder of an object has to say: more cells behind those of its kind, and what is in all of
+ * them before anybody finds it. */
+struct comap__founding {
+	uint32_t more_cells;
+	void (*found)(void *cells, struct comap_ref ref, const void *context);
+	const void *context;
+};
+
 /* Finds the object, or makes it where the region was opened with COMAP_CREATE; -ENOENT. Its cells are
- * zeroed at creation. *ret_cells is the ref of the first. */
+ * zeroed at creation, then `founding` (may be NULL) fills them in. *ret_cells: ref of the first. */
 int comap__directory_open(struct comap *region, const char *name, enum comap_object_kind kind,
                           const struct comap_type *type, uint32_t cell_count,
-                          struct comap_ref *ret_cells, uint32_t *ret_type_bytes);
+                          const struct comap__founding *founding, struct comap_ref *ret_cells,
+                          uint32_t *ret_type_bytes);
 
 /* With COMAP_WAIT: sleeps until the object is there, or the region's deadline for waiting. Without:
  * -ENOENT at once. Not under a lock of the process. */

@@ -324,7 +324,9 @@ struct comap_table_shm {
 	struct comap_u64 default_ttl_ns;     /* 0: entries stay. W: anybody. R: writers. X: old or new */
 	struct comap_u32 waiting;            /* a flag word: somebody waits for any change */
 	uint32_t reserved;
-	uint8_t pad[112];
+	/* Ref of the struct comap_cache_shm of a cache; 0: a store. W: the creator, before it has a name. */
+	struct comap_u64 cache_ref;
+	uint8_t pad[104];
 	/* A line that every reader loads and hardly anybody writes.
 	 * swaps: how many bulk loads have been published; the stripes in use are those of side swaps & 1.
 	 * W: the loader, who holds all stripes of that side. R: everybody. X: old or new, both whole */
@@ -369,6 +371,70 @@ struct comap_stripe_shm {
 	struct comap_u64 segments[COMAP_STRIPE_SEGMENTS];
 };
 
+/* What a table has beside when it is a cache: this, a struct for each stripe, the marks, the ghosts; all in
+ * cells, one after the other. table_cache.c and table_evict.c have the pictures. */
+struct comap_cache_shm {
+	struct comap_u64 budget_bytes;       /* W: anybody. R: writers. X: old or new */
+	/* Fixed by the creator. */
+	struct comap_u64 fixed_bytes;        /* of these cells */
+	struct comap_u64 mark_count;         /* powers of two: marks; ghosts of a stripe */
+	struct comap_u64 ghost_count;
+	struct comap_u64 segment_bytes;      /* of a queue's segments */
+	uint8_t pad[24];
+	/* A line that writers share. used: what all stripes have told, and what writers have reserved.
+	 * X: too large or too small by what the dead one was about; recounted now and then. */
+	struct comap_u64 used_bytes;
+	struct comap_u64 hand;               /* the stripe that gives something up next */
+	uint8_t pad2[48];
+};
+
+/* First in, first out: which entries came when. Positions count from 0 and never come again. Segments
+ * are blocks of the heap, linked by their refs.
+ * W: holder of the stripe's mutex.  X: a word that was pushed and not counted is not there. */
+struct comap_queue_shm {
+	struct comap_u64 first;              /* ref of the segment with position `begin` */
+	struct comap_u64 last;               /* a hint: this one or one behind it is the last */
+	struct comap_u64 begin;
+	struct comap_u64 end;
+};
+
+enum comap_queue { COMAP_QUEUE_SMALL = 0, COMAP_QUEUE_MAIN = 1, COMAP_QUEUES = 2 };
+
+/* Why an entry came or went. */
+enum comap_event {
+	COMAP_EVENT_INSERTED = 0,
+	COMAP_EVENT_REPLACED = 1,
+	COMAP_EVENT_REMOVED = 2,
+	COMAP_EVENT_EXPIRED = 3,
+	COMAP_EVENT_OVER_BUDGET = 4,
+	COMAP_EVENT_HEAP_FULL = 5,
+	COMAP_EVENTS = 6,
+};
+
+/* A stripe of a cache. W: holder of the stripe's mutex. X: as the stripe; the overhead is counted anew. */
+struct comap_cache_stripe_shm {
+	struct comap_u64 entry_bytes;        /* of the blocks that entries take; by the journal */
+	struct comap_u64 overhead_bytes;     /* of buckets and queues */
+	struct comap_u64 told_bytes;         /* what used_bytes knows of these two */
+	struct comap_u64 demoted;            /* a clock for ghosts: entries given up from the small queue */
+	/* Beside the stripe's journal: valid when that is. */
+	struct comap_u64 journal_bytes;
+	struct comap_u64 journal_event;      /* which of `events` becomes ... */
+	struct comap_u64 journal_count;
+	uint64_t reserved;
+	struct comap_u64 events[COMAP_EVENTS];
+	uint8_t pad[16];
+	struct comap_queue_shm queues[COMAP_QUEUES];
+	uint8_t pad2[64];
+};
+
+/* W: holder of the stripe's mutex; nobody else reads it. */
+struct comap_queue_segment_shm {
+	struct comap_u64 next;               /* ref, 0: none yet */
+	struct comap_u64 base;               /* the position of words[0] */
+	struct comap_u32 words[];            /* low 24 bits of the hash | its bits 48..55 */
+};
+
 /* 64 bytes. tags: byte i belongs to slot i; the top byte counts the times that entries have moved
  * within the chain. A slot is 0, an entry's ref, or (the last slot only) the next bucket's | LINK.
  * W: holder of the stripe's mutex. R: everybody. X: a tag whose slot is 0 means nothing. */
@@ -381,7 +447,9 @@ struct comap_bucket_shm {
  *     {version:44, flags:4, key_bytes:8, value_bytes:8}
  *     {key_bytes:32, value_bytes:32}           with WIDE; the lengths above are 0 then
  *     {when it expires, CLOCK_REALTIME ns}     with MORTAL; 0: never. Changed in place
- * then the key, zeros up to a multiple of 8, the value. W: its writer while PRIVATE; afterwards only the
+ * then the key, zeros up to a multiple of 8, the value; in a cache, at the next multiple of 8, a word
+ *     {position:63, queue:1}                   where its word stands, by which it is evicted. In place
+ * W: its writer while PRIVATE; afterwards only the
  * expiry, by the holder of the mutex, and the value of a COUNTER, 8 bytes, by anybody, atomically. */
 struct comap_entry_shm {
 	struct comap_u64 head;
@@ -451,6 +519,14 @@ enum comap_entry_flags {
 	SIZE(comap_table_shm, 256) \
 	OFFSET(comap_table_shm, waiting, 8) \
 	OFFSET(comap_table_shm, swaps, 128) \
+	OFFSET(comap_table_shm, cache_ref, 16) \
+	SIZE(comap_cache_shm, 128) \
+	OFFSET(comap_cache_shm, used_bytes, 64) \
+	SIZE(comap_queue_shm, 32) \
+	SIZE(comap_cache_stripe_shm, 256) \
+	OFFSET(comap_cache_stripe_shm, events, 64) \
+	OFFSET(comap_cache_stripe_shm, queues, 128) \
+	SIZE(comap_queue_segment_shm, 16) \
 	SIZE(comap_stripe_shm, 384) \
 	OFFSET(comap_stripe_shm, journal_op, 32) \
 	OFFSET(comap_stripe_shm, unrepaired, 72) \

@@ -17,6 +17,7 @@ struct making {
 	struct comap *region;
 	const char *name;
 	const struct comap_type *type;
+	const struct comap__founding *founding;
 };
 
 /* The class is remembered in front of the handle, for unmake(). */
@@ -44,7 +45,8 @@ static int make(void *context, struct comap__entry *entry, void **ret_handle)
 	made->class = class;
 	object = (void *)made->handle;
 	code = comap__directory_open(making->region, making->name, class->kind, making->type,
-	                             class->cell_count, &object->cells_ref, &object->type_bytes);
+	                             class->cell_count, making->founding, &object->cells_ref,
+	                             &object->type_bytes);
 	if (code) {
 		free(made);
 		return code;
@@ -73,9 +75,10 @@ static void unmake(void *handle)
 }
 
 void *comap__object_open(const struct comap__object_class *class, struct comap *region,
-                         const char *name, const struct comap_type *type)
+                         const char *name, const struct comap_type *type,
+                         const struct comap__founding *founding)
 {
-	struct making making = { class, region, name, type };
+	struct making making = { class, region, name, type, founding };
 	char key[COMAP_OBJECT_NAME_BYTES + 64];
 	struct comap__entry *entry;
 	struct comap_ref cells;
@@ -97,7 +100,7 @@ void *comap__object_open(const struct comap__object_class *class, struct comap *
 	if (code)
 		return NULL;
 	if (!made && type && comap__directory_open(region, name, class->kind, type, class->cell_count,
-	                                           &cells, &type_bytes) != 0) {
+	                                           NULL, &cells, &type_bytes) != 0) {
 		comap__registry_put(entry);
 		return NULL;
 	}

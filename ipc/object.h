@@ -25,9 +25,11 @@ struct comap__object_class {
 };
 
 /* The handle, found without a lock where the process has it open, or made; waits with COMAP_WAIT. A
- * handle counts as an open of its region. NULL: the last error says why. */
+ * handle counts as an open of its region. `founding` may be NULL:
+ * comap__directory_open(). NULL: the last error says why. */
 void *comap__object_open(const struct comap__object_class *class, struct comap *region,
-                         const char *name, const struct comap_type *type);
+                         const char *name, const struct comap_type *type,
+                         const struct comap__founding *founding);
 /* `handle` may be NULL. */
 void comap__object_close(void *handle);
 

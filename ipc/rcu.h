@@ -25,6 +25,8 @@ int comap__synchronize_evicting(struct comap *region, uint64_t deadline_ns);
 /* Makes room for one retired block on the thread's ring, so that the retire after a commit cannot
  * fail, and keeps what readers pin within the region's budget. -EBUSY names the seat that stays. */
 int comap__retire_reserve(struct comap *region, struct comap__row *row);
+/* The same for one, and if it can be had for `count`: who retires many asks for room as it goes. */
+int comap__retire_reserve_many(struct comap *region, struct comap__row *row, unsigned count);
 
 /* Hands over a block that has just been unlinked, PUBLISHED before. A slot must be reserved. */
 void comap__retire(struct comap *region, struct comap__row *row, struct comap_ref ref);

@@ -22,6 +22,7 @@
 #include <errno.h>
 
 #define DRAIN_BYTES (1536u << 10) /* so much waits before a thread looks for a grace period */
+#define MANY_PATIENCE_MS 2       /* so long for a grace period, before a ring's entries move elsewhere */
 #define PIN_PATIENCE_MS 20       /* so long a writer waits over the budget before it fails */
 
 static uint64_t retired_word(uint64_t stamp) { return stamp << 4 | COMAP_BLOCK_RETIRED; }
@@ -303,6 +304,23 @@ int comap__retire_reserve(struct comap *region, struct comap__row *row)
 	if (!budget && comap__ring_has_room(thread))
 		return 0;
 	return has_room(region, row) ? 0 : meet_budget(region, row);
+}
+
+int comap__retire_reserve_many(struct comap *region, struct comap__row *row, unsigned count)
+{
+	struct comap_thread_shm *thread = &region->threads[row->record];
+	int code = comap__retire_reserve(region, row);
+
+	if (code || comap__ring_count(thread) + count <= COMAP_RING_ENTRIES)
+		return code;
+	comap__rings_drain_done(region, row->record);
+	if (comap__ring_count(thread) + count <= COMAP_RING_ENTRIES)
+		return 0;
+	if (!comap__in_section(region))
+		comap__ring_flush(region, row, comap_deadline_ms(MANY_PATIENCE_MS));
+	if (comap__ring_count(thread) + count > COMAP_RING_ENTRIES)
+		spill(region, row->record);
+	return comap__ring_count(thread) < COMAP_RING_ENTRIES ? 0 : meet_budget(region, row);
 }
 
 /* --- intents --- */

@@ -9,16 +9,18 @@
  *                tag, and no key stands twice
  *             I3 buckets below the shape have their segments; segments never move
  *             I4 entries and bytes are counted right whenever nobody holds the stripe
+ *             I5 to I7, of caches: table_evict.c, table_cache.c
  *             I2 and I4 do not hold while a split or a write is under way: the journal says which
  * Writers:    holder of the stripe's mutex.  Readers: anybody, without a lock: table_read.c
  * Ordering:   [edge table.slot], [edge table.tags], [edge table.shape], [edge table.journal]
  * If a process dies here: the block is settled by the intent (retire.c), counts and splits by the journal
  *             (table_stripe.c, table_split.c), before the next writer goes on
  * Limits:     2^32 buckets a stripe; versions repeat after 2^44 writes to one stripe */
-#include "table.h"
+#include "table_cache.h"
 
 #include "check.h"
 #include "error.h"
+#include "heap.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,6 +42,7 @@ static void init_table(void *handle)
 	table->heap_begin = identity->heap_offset_bytes;
 	/* relaxed: nobody else has it yet */
 	comap_u64_store_relaxed(&table->heap_end, table->heap_begin);
+	comap__cache_find(table); /* whoever opens the table looks whether it was found */
 }
 
 static const struct comap__object_class table_class = {
@@ -49,10 +52,75 @@ static const struct comap__object_class table_class = {
 	.init = init_table,
 };
 
+/* The cells of a new table, before it has a name. */
+static void found_table(void *cells, struct comap_ref ref, const void *context)
+{
+	const struct comap_table_options *options = context;
+	struct comap_table_shm *shm = cells;
+
+	/* relaxed, both: nobody else knows of it yet */
+	if (options->default_ttl_ns != COMAP_TTL_NONE)
+		comap_u64_store_relaxed(&shm->default_ttl_ns, options->default_ttl_ns);
+	if (!options->budget_bytes)
+		return;
+	comap__cache_found((void *)((char *)cells + TABLE_CELLS * COMAP_CELL_BYTES), options->budget_bytes);
+	comap_u64_store_relaxed(&shm->cache_ref, ref.offset_bytes + TABLE_CELLS * COMAP_CELL_BYTES);
+}
+
+static int check_options(const struct comap *region, const struct comap_table_options *options)
+{
+	uint64_t most = region->identity->heap_max_bytes;
+
+	if (options->budget_bytes &&
+	    (options->budget_bytes < COMAP_TABLE_BUDGET_MIN_BYTES || options->budget_bytes > most))
+		return comap__fail(COMAP_CAUSE_ARGUMENT, "a budget of %llu bytes: at least %u, and at most the "
+		                   "region's maximum, which is %llu", (unsigned long long)options->budget_bytes,
+		                   COMAP_TABLE_BUDGET_MIN_BYTES, (unsigned long long)most);
+	return 0;
+}
+
+/* Is it the table that was asked for? */
+static int check_table(const struct comap_table *table, uint64_t budget_bytes)
+{
+	/* relaxed, both: fixed, and old or new */
+	uint64_t ref = comap_u64_load_relaxed(&table->shm->cache_ref);
+	uint64_t budget = table->cache ? comap_u64_load_relaxed(&table->cache->budget_bytes) : 0;
+
+	if (ref && !table->cache)
+		return comap__fail(COMAP_CAUSE_CORRUPT, "what makes the table a cache is damaged");
+	if (budget_bytes == 0 || budget == budget_bytes)
+		return 0;
+	if (!table->cache)
+		return comap__fail(COMAP_CAUSE_EXISTS, "the table is a store, it has no budget");
+	return comap__fail(COMAP_CAUSE_EXISTS, "the table has a budget of %llu bytes, not %llu: "
+	                   "comap_table_set_budget() changes it", (unsigned long long)budget,
+	                   (unsigned long long)budget_bytes);
+}
+
+struct comap_table *comap_table_open_with(struct comap *region, const char *name,
+                                          const struct comap_type *type,
+                                          const struct comap_table_options *options)
+{
+	static const struct comap_table_options none = COMAP_TABLE_OPTIONS_INIT;
+	struct comap__founding founding = { .found = found_table, .context = options ? options : &none };
+	struct comap_table *table;
+
+	if (region && options && check_options(region, options) != 0)
+		return NULL;
+	if (options && options->budget_bytes)
+		founding.more_cells = (uint32_t)comap__cache_cells(options->budget_bytes);
+	table = comap__object_open(&table_class, region, name, type, &founding);
+	if (table && check_table(table, options ? options->budget_bytes : 0) != 0) {
+		comap__object_close(table);
+		return NULL;
+	}
+	return table;
+}
+
 struct comap_table *comap_table_open(struct comap *region, const char *name,
                                      const struct comap_type *type)
 {
-	return comap__object_open(&table_class, region, name, type);
+	return comap_table_open_with(region, name, type, NULL);
 }
 
 void comap_table_close(struct comap_table *table)
@@ -71,6 +139,27 @@ int comap_table_set_default_ttl(struct comap_table *table, uint64_t ttl_ns)
 }
 
 /* --- statistics ------------------------------------------------------------------------------- */
+
+/* Relaxed, all of it: a moment's numbers. */
+static void add_cache_stats(const struct comap_table *table, struct comap_table_stats *sum)
+{
+	sum->budget_bytes = comap_u64_load_relaxed(&table->cache->budget_bytes);
+	sum->used_bytes = comap_u64_load_relaxed(&table->cache->fixed_bytes);
+	sum->expired = 0; /* the exact one */
+	for (uint32_t i = 0; i < COMAP_STRIPES; i++) {
+		const struct comap_cache_stripe_shm *stripe = &table->cache_stripes[i];
+
+		/* relaxed, all of it */
+		sum->used_bytes += comap_u64_load_relaxed(&stripe->entry_bytes) +
+		                   comap_u64_load_relaxed(&stripe->overhead_bytes);
+		sum->inserted += comap_u64_load_relaxed(&stripe->events[COMAP_EVENT_INSERTED]);
+		sum->replaced += comap_u64_load_relaxed(&stripe->events[COMAP_EVENT_REPLACED]);
+		sum->removed += comap_u64_load_relaxed(&stripe->events[COMAP_EVENT_REMOVED]);
+		sum->expired += comap_u64_load_relaxed(&stripe->events[COMAP_EVENT_EXPIRED]);
+		sum->evicted_budget += comap_u64_load_relaxed(&stripe->events[COMAP_EVENT_OVER_BUDGET]);
+		sum->evicted_full += comap_u64_load_relaxed(&stripe->events[COMAP_EVENT_HEAP_FULL]);
+	}
+}
 
 int comap_table_stats(struct comap_table *table, struct comap_table_stats *ret_stats)
 {
@@ -99,6 +188,8 @@ int comap_table_stats(struct comap_table *table, struct comap_table_stats *ret_s
 		sum.repairs += comap_u64_load_relaxed(&table->stripes[i].repairs);
 	}
 	sum.default_ttl_ns = comap_u64_load_relaxed(&table->shm->default_ttl_ns);
+	if (table->cache)
+		add_cache_stats(table, &sum);
 	*ret_stats = sum;
 	return 0;
 }
@@ -120,7 +211,7 @@ struct checking {
 	comap__root_visitor *visit;
 	void *context;
 	const char *wrong;
-	uint64_t entries, bytes;
+	uint64_t entries, bytes, entry_bytes;
 };
 
 static void check_entry(struct checking *checking, uint64_t word, uint64_t tag, uint64_t index)
@@ -142,6 +233,9 @@ static void check_entry(struct checking *checking, uint64_t word, uint64_t tag, 
 		checking->wrong = "a table's key stands twice (I2)";
 	checking->entries++;
 	checking->bytes += parts.key_bytes + parts.value_bytes;
+	if (checking->table->cache)
+		checking->entry_bytes += comap__block_bytes(checking->table->object.region,
+		                                            (struct comap_ref){ word });
 }
 
 static void check_chain(struct checking *checking, uint64_t index)
@@ -171,11 +265,29 @@ static void check_chain(struct checking *checking, uint64_t index)
 	checking->wrong = "a table's bucket lies outside the heap (I3)";
 }
 
+static void check_queues(struct checking *checking)
+{
+	struct comap_table *table = checking->table;
+	const struct comap_cache_stripe_shm *stripe = &table->cache_stripes[checking->stripe_index];
+	uint64_t words = 0;
+
+	for (uint32_t i = 0; i < COMAP_QUEUES; i++) {
+		comap__cache_queue_bytes(table, &stripe->queues[i], checking->visit, checking->context);
+		words += comap__cache_count_words(table, checking->stripe_index, (enum comap_queue)i);
+	}
+	if (checking->wrong || checking->stripe->journal_op.v != COMAP_JOURNAL_NONE)
+		return;
+	if (words != checking->entries)
+		checking->wrong = "an entry of a cache is in no queue, or twice (I5)";
+	else if (checking->entry_bytes != stripe->entry_bytes.v)
+		checking->wrong = "a cache has counted its bytes wrong (I7)";
+}
+
 static void check_stripe(struct checking *checking)
 {
 	const struct comap_stripe_shm *stripe = checking->stripe;
 
-	checking->entries = checking->bytes = 0;
+	checking->entries = checking->bytes = checking->entry_bytes = 0;
 	for (uint32_t i = 0; i < COMAP_STRIPE_SEGMENTS; i++)
 		if (stripe->segments[i].v)
 			checking->visit(checking->context, (struct comap_ref){ stripe->segments[i].v }, "table");
@@ -184,6 +296,8 @@ static void check_stripe(struct checking *checking)
 	if (!checking->wrong && stripe->journal_op.v == COMAP_JOURNAL_NONE &&
 	    (checking->entries != stripe->entries.v || checking->bytes != stripe->stored_bytes.v))
 		checking->wrong = "a table has counted its entries wrong (I4)";
+	if (checking->table->cache && stripe < checking->table->stripes + COMAP_STRIPES)
+		check_queues(checking);
 }
 
 const char *comap__table_roots(const struct comap *region, const struct comap_object_shm *object,
@@ -201,6 +315,9 @@ const char *comap__table_roots(const struct comap *region, const struct comap_ob
 	if (!shm)
 		return "a table without cells";
 	table.stripes = (void *)((char *)(uintptr_t)shm + sizeof side);
+	side.cache_ref = ((const struct comap_table_shm *)shm)->cache_ref;
+	if (comap__cache_find(&table) != 0)
+		return "what makes a table a cache is damaged";
 	for (uint32_t i = 0; i < COMAP_STRIPES * COMAP_TABLE_SIDES && !checking.wrong; i++) {
 		side.swaps.v = i / COMAP_STRIPES;
 		checking.stripe = &table.stripes[i];

@@ -30,6 +30,12 @@ struct comap_table {
 	uint64_t seed;
 	uint64_t heap_begin;                 /* offsets; refs between them have space */
 	struct comap_u64 heap_end;           /* as last seen: the heap only grows */
+	/* Of a cache; NULL: a store. Marks: NULL for guests, too, who cannot write them. */
+	struct comap_u32 *marks;
+	uint64_t mark_mask;
+	struct comap_cache_shm *cache;
+	struct comap_cache_stripe_shm *cache_stripes;
+	struct comap_u32 *ghosts;
 };
 
 /* An entry taken apart. */
@@ -199,6 +205,10 @@ struct comap__writer {
 	bool changed;                        /* something was committed under this hold of the lock */
 	uint64_t swaps;                      /* the stripe is of the side in use after so many ... */
 	bool is_loader;                      /* ... or of the other one: table_side.c */
+	enum comap_event why;                /* of entries that are taken away */
+	/* In a cache: what is reserved of the budget, and how many entries have been evicted for it. */
+	uint64_t reserved_bytes;
+	uint64_t evicted;
 };
 
 /* A slot of a chain; what is there is in `word`. */
@@ -214,6 +224,8 @@ int comap__writer_init(struct comap__writer *writer, struct comap_table *table, 
  * writer is one on the side in use afterwards. */
 int comap__stripe_lock(struct comap__writer *writer);
 int comap__stripe_lock_until(struct comap__writer *writer, uint64_t deadline_ns);
+/* The same without waiting: -EBUSY where a living thread holds it. */
+int comap__stripe_trylock(struct comap__writer *writer);
 void comap__stripe_unlock(struct comap__writer *writer);
 
 struct comap_bucket_shm *comap__writer_bucket(struct comap__writer *writer, uint64_t index);
@@ -233,7 +245,10 @@ int comap__slot_free(struct comap__writer *writer, struct comap_bucket_shm *buck
  * retired (a place on the ring is reserved), what is new is PUBLISHED; the counts change along. */
 void comap__slot_commit(struct comap__writer *writer, struct comap__slot *slot, uint64_t word,
                         int64_t entries, int64_t bytes);
-/* The same without an eye to the counts: blocks that are no entries. */
+/* Takes the slot's entry away. */
+void comap__slot_remove(struct comap__writer *writer, struct comap__slot *slot,
+                        const struct comap__entry_parts *parts, enum comap_event why);
+/* The same as a commit without an eye to the counts: blocks that are no entries. */
 void comap__link_commit(struct comap__writer *writer, struct comap_u64 *link, uint64_t old_word,
                         uint64_t word);
 

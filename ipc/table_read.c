@@ -16,7 +16,7 @@
  * Ordering:   [edge table.slot], [edge table.tags], [edge table.shape]; guests: [edge reuse.horizon]
  * Progress:   lock-free, bounded; no store but the mark
  * Writers:    none here */
-#include "table.h"
+#include "table_cache.h"
 
 #include "error.h"
 #include "fault.h"
@@ -236,8 +236,12 @@ bool comap__table_find(struct comap_table *table, uint64_t hash, const void *key
 static bool find_living(struct comap_table *table, const void *key, size_t key_bytes,
                         struct comap__entry_parts *parts)
 {
-	return comap__table_find(table, comap__table_hash(table, key, key_bytes), key, key_bytes, parts) &&
-	       !comap__entry_is_over(parts);
+	uint64_t hash = comap__table_hash(table, key, key_bytes);
+
+	if (!comap__table_find(table, hash, key, key_bytes, parts) || comap__entry_is_over(parts))
+		return false;
+	comap__table_used(table, hash);
+	return true;
 }
 
 /* --- views ------------------------------------------------------------------------------------ */
@@ -303,6 +307,8 @@ static int view_group(struct comap_table *table, size_t count, const struct coma
 		bool there = comap__table_find(table, probes[i].hash, keys[i].data, keys[i].size_bytes,
 		                               &parts) && !comap__entry_is_over(&parts);
 
+		if (there)
+			comap__table_used(table, probes[i].hash);
 		views[i] = there ? view_of(&parts) : (struct comap_view){ 0 };
 		found += there;
 	}

@@ -13,7 +13,7 @@
  * Progress:   a constant amount of work for each entry that is added
  * If a process dies here: shape is n: bucket n is emptied; shape is n + 1: clear and compact once more,
  *             both of which can be repeated */
-#include "table.h"
+#include "table_cache.h"
 
 #include "error.h"
 #include "fault.h"
@@ -43,8 +43,13 @@ static int add_segment(struct comap__writer *writer, uint32_t segment, uint64_t 
 {
 	struct comap_ref ref;
 	void *block;
-	int code = comap__block_alloc(writer->region, writer->row,
-	                              bucket_count * sizeof(struct comap_bucket_shm), &ref, &block);
+	int code;
+
+	if (writer->table->cache && segment && (bucket_count >= COMAP_CACHE_BUCKETS_MAX ||
+	    !comap__cache_may_grow(writer, bucket_count * sizeof(struct comap_bucket_shm))))
+		return -ENOSPC; /* longer chains, and no harm */
+	code = comap__block_alloc(writer->region, writer->row,
+	                          bucket_count * sizeof(struct comap_bucket_shm), &ref, &block);
 
 	if (code)
 		return code;

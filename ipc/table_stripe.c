@@ -14,7 +14,7 @@
  *                                 journal sets the counts
  *   a tag without its slot        means nothing: readers look at the slot
  *   in a split                    table_split.c */
-#include "table.h"
+#include "table_cache.h"
 
 #include "error.h"
 #include "fault.h"
@@ -42,6 +42,8 @@ int comap__writer_init(struct comap__writer *writer, struct comap_table *table, 
 	writer->swaps = comap__table_swaps(table);
 	writer->stripe = comap__table_side(table, writer->swaps) + comap__hash_stripe(hash);
 	writer->is_loader = false;
+	writer->why = COMAP_EVENT_REMOVED;
+	writer->reserved_bytes = writer->evicted = 0;
 	writer->row = comap__thread_row(table->object.region);
 	return writer->row ? comap__heap_make_writable(table->object.region) : -comap_last_error()->code;
 }
@@ -81,17 +83,21 @@ void comap__journal_end(struct comap__writer *writer)
 	comap_u64_store_release(&writer->stripe->journal_op, COMAP_JOURNAL_NONE);
 }
 
-static void take_counts(struct comap_stripe_shm *stripe)
+static void take_counts(struct comap__writer *writer)
 {
+	struct comap_stripe_shm *stripe = writer->stripe;
+
 	/* relaxed: under the mutex */
 	comap_u64_store_relaxed(&stripe->entries, comap_u64_load_relaxed(&stripe->journal_entries));
 	comap_u64_store_relaxed(&stripe->stored_bytes, comap_u64_load_relaxed(&stripe->journal_bytes));
+	if (writer->table->cache)
+		comap__cache_take_counts(writer);
 }
 
 /* --- commits ---------------------------------------------------------------------------------- */
 
-void comap__link_commit(struct comap__writer *writer, struct comap_u64 *link, uint64_t old_word,
-                        uint64_t word)
+static void commit(struct comap__writer *writer, struct comap_u64 *link, uint64_t old_word,
+                   uint64_t word)
 {
 	struct comap_ref old = { old_word & ~COMAP_REF_FLAGS }, new = { word & ~COMAP_REF_FLAGS };
 
@@ -105,15 +111,25 @@ void comap__link_commit(struct comap__writer *writer, struct comap_u64 *link, ui
 	COMAP_FAULT("table.settled");
 }
 
+void comap__link_commit(struct comap__writer *writer, struct comap_u64 *link, uint64_t old_word,
+                        uint64_t word)
+{
+	if (writer->table->cache)
+		comap__cache_count_block(writer, old_word, word);
+	commit(writer, link, old_word, word);
+}
+
 void comap__slot_commit(struct comap__writer *writer, struct comap__slot *slot, uint64_t word,
                         int64_t entries, int64_t bytes)
 {
 	struct comap_u64 *link = &slot->bucket->slots[slot->index];
 
+	if (writer->table->cache)
+		comap__cache_plan(writer, slot->word, word);
 	comap__journal_begin(writer, COMAP_JOURNAL_SLOT, ref_of(writer, link).offset_bytes, word, entries,
 	                     bytes);
-	comap__link_commit(writer, link, slot->word, word);
-	take_counts(writer->stripe);
+	commit(writer, link, slot->word, word);
+	take_counts(writer);
 	comap__journal_end(writer);
 	writer->changed = true;
 	slot->word = word;
@@ -182,7 +198,7 @@ static int repair(struct comap__writer *writer)
 		link = comap__at(writer->region, (struct comap_ref){
 			comap_u64_load_relaxed(&stripe->journal_link) }, sizeof *link, sizeof *link);
 		if (link && comap_u64_load_relaxed(link) == comap_u64_load_relaxed(&stripe->journal_word))
-			take_counts(stripe);
+			take_counts(writer);
 		comap__journal_end(writer);
 		break;
 	case COMAP_JOURNAL_SPLIT:
@@ -192,6 +208,8 @@ static int repair(struct comap__writer *writer)
 		break;
 	}
 	COMAP_FAULT("table.repaired");
+	if (!code && writer->table->cache)
+		comap__cache_repair(writer);
 	if (!code) {
 		comap_u64_add_relaxed(&stripe->repairs, 1); /* relaxed: a counter */
 		/* Its version was given, and may have been linked: nobody gets it again. */
@@ -201,10 +219,10 @@ static int repair(struct comap__writer *writer)
 	return code;
 }
 
-static int lock_stripe(struct comap__writer *writer, uint64_t deadline_ns)
+/* Locked, with what comap__mutex_lock() has said. */
+static int enter(struct comap__writer *writer, int code)
 {
 	struct comap_stripe_shm *stripe = writer->stripe;
-	int code = comap__mutex_lock(writer->region, &stripe->mutex, writer->row->token, deadline_ns);
 
 	writer->changed = false;
 	if (code < 0)
@@ -226,7 +244,8 @@ int comap__stripe_lock_until(struct comap__writer *writer, uint64_t deadline_ns)
 	for (;;) {
 		uint32_t index = (uint32_t)(writer->stripe - writer->table->stripes) % COMAP_STRIPES;
 		uint64_t swaps;
-		int code = lock_stripe(writer, deadline_ns);
+		int code = enter(writer, comap__mutex_lock(writer->region, &writer->stripe->mutex,
+		                                           writer->row->token, deadline_ns));
 
 		/* relaxed: who swaps holds this mutex */
 		swaps = comap_u64_load_relaxed(&writer->table->shm->swaps);
@@ -243,8 +262,16 @@ int comap__stripe_lock(struct comap__writer *writer)
 	return comap__stripe_lock_until(writer, comap_deadline_ms(COMAP_TABLE_LOCK_MS));
 }
 
+int comap__stripe_trylock(struct comap__writer *writer)
+{
+	return enter(writer, comap__mutex_trylock(writer->region, &writer->stripe->mutex,
+	                                          writer->row->token));
+}
+
 void comap__stripe_unlock(struct comap__writer *writer)
 {
+	if (writer->table->cache)
+		comap__cache_settle(writer);
 	if (writer->changed)
 		comap__stripe_count_change(writer);
 	comap__mutex_unlock(&writer->stripe->mutex, writer->row->token);
@@ -356,6 +383,17 @@ int comap__slot_free(struct comap__writer *writer, struct comap_bucket_shm *buck
 	return lengthen(writer, last, ret_slot);
 }
 
+void comap__slot_remove(struct comap__writer *writer, struct comap__slot *slot,
+                        const struct comap__entry_parts *parts, enum comap_event why)
+{
+	writer->why = why;
+	comap__slot_commit(writer, slot, 0, -1, -(int64_t)(parts->key_bytes + parts->value_bytes));
+	writer->why = COMAP_EVENT_REMOVED;
+	comap__bucket_set_tag(slot->bucket, slot->index, 0);
+	if (why == COMAP_EVENT_EXPIRED)
+		comap_u64_add_relaxed(&writer->stripe->expired, 1); /* relaxed: a counter */
+}
+
 void comap__chain_expire(struct comap__writer *writer, struct comap_bucket_shm *bucket)
 {
 	struct comap__entry_parts parts;
@@ -369,9 +407,7 @@ void comap__chain_expire(struct comap__writer *writer, struct comap_bucket_shm *
 			    !comap__entry_parts(writer->table, slot.word, &parts) ||
 			    !comap__entry_is_over(&parts) || !comap__writer_has_room(writer))
 				continue;
-			comap__slot_commit(writer, &slot, 0, -1, -(int64_t)(parts.key_bytes + parts.value_bytes));
-			comap__bucket_set_tag(bucket, i, 0);
-			comap_u64_add_relaxed(&writer->stripe->expired, 1); /* relaxed: a counter */
+			comap__slot_remove(writer, &slot, &parts, COMAP_EVENT_EXPIRED);
 		}
 		bucket = comap__bucket_next(writer, bucket);
 	}

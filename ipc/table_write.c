@@ -9,6 +9,7 @@
  * Ordering:   [edge table.slot] by table_stripe.c
  * Progress:   blocking on the stripe; comap_table_add() on a counter that is there: wait-free
  * If a process dies here: see table_stripe.c; a block that was not linked is freed with its owner */
+#include "table_cache.h"
 #include "table_side.h"
 
 #include "error.h"
@@ -28,6 +29,7 @@
 struct draft {
 	struct comap_ref ref;
 	struct comap_entry_shm *entry;
+	struct comap_u64 *tail;      /* in a cache: its last word */
 	uint64_t head;               /* without the version */
 	int64_t stored_bytes;
 };
@@ -48,7 +50,7 @@ static int draft_make(struct comap__writer *writer, const struct comap_table_wri
                       unsigned flags, uint64_t expires_ns, struct draft *draft)
 {
 	bool wide = write->key_bytes > 255 || write->value_bytes > 255;
-	size_t value_at, words = 0;
+	size_t value_at, tail_at, size, words = 0;
 	char *key;
 	void *block;
 	int code;
@@ -56,10 +58,15 @@ static int draft_make(struct comap__writer *writer, const struct comap_table_wri
 	flags |= (wide ? COMAP_ENTRY_WIDE : 0) | (expires_ns ? COMAP_ENTRY_MORTAL : 0);
 	words = wide + !!(flags & COMAP_ENTRY_MORTAL);
 	value_at = 8 + words * 8 + (write->key_bytes + 7) / 8 * 8;
-	code = comap__block_alloc(writer->region, writer->row, value_at + write->value_bytes, &draft->ref,
-	                          &block);
+	tail_at = value_at + (write->value_bytes + 7) / 8 * 8;
+	size = writer->table->cache ? tail_at + comap__cache_tail_bytes(writer->table)
+	                            : value_at + write->value_bytes;
+	code = comap__cache_check_size(writer->table, size);
+	if (!code)
+		code = comap__block_alloc(writer->region, writer->row, size, &draft->ref, &block);
 	if (code)
 		return code;
+	draft->tail = (struct comap_u64 *)(void *)((char *)block + tail_at);
 	draft->entry = block;
 	draft->head = (uint64_t)flags << 16 | (wide ? 0 : write->key_bytes << 8 | write->value_bytes);
 	draft->stored_bytes = (int64_t)(write->key_bytes + write->value_bytes);
@@ -110,6 +117,8 @@ static int add_entry(struct comap__writer *writer, uint64_t hash, const struct d
 	struct comap__slot slot;
 	int code = comap__stripe_found(writer);
 
+	if (!code && writer->table->cache)
+		code = comap__cache_enter(writer, hash, draft->tail);
 	if (code)
 		return code;
 	bucket = comap__writer_bucket(writer, comap__bucket_index(hash,
@@ -142,6 +151,9 @@ static int place(struct comap__writer *writer, uint64_t hash, const struct comap
 	*ret_version = draft_seal(writer, draft);
 	if (!found)
 		return add_entry(writer, hash, draft);
+	if (writer->table->cache)
+		comap__cache_follow(writer, &parts, draft->tail);
+	comap__table_used(writer->table, hash);
 	comap__slot_commit(writer, &slot, draft->ref.offset_bytes, 0, draft->stored_bytes -
 	                   (int64_t)(parts.key_bytes + parts.value_bytes));
 	return COMAP_TABLE_DONE;
@@ -176,9 +188,29 @@ static int lock_and_place(struct comap__writer *writer, uint64_t hash,
 		if (draft->head >> 16 & COMAP_ENTRY_MORTAL)
 			comap_u64_store_relaxed(&writer->stripe->mortal, 1); /* relaxed: under the mutex */
 		move_hand(writer);
+		if (writer->table->cache)
+			comap__cache_tidy(writer);
 		comap__stripe_grow(writer); /* last: see split() */
 	}
 	comap__stripe_unlock(writer);
+	return code;
+}
+
+static int draft_and_place(struct comap__writer *writer, uint64_t hash,
+                           const struct comap_table_write *write, unsigned flags, uint64_t expires_ns,
+                           uint64_t *ret_version)
+{
+	struct draft draft;
+	int code = draft_make(writer, write, flags, expires_ns, &draft);
+
+	if (code)
+		return code;
+	code = comap__cache_reserve(writer, draft.ref);
+	if (!code)
+		code = lock_and_place(writer, hash, write, &draft, ret_version);
+	if (code != COMAP_TABLE_DONE)
+		comap__block_abandon(writer->region, writer->row, draft.ref);
+	comap__cache_release(writer);
 	return code;
 }
 
@@ -186,16 +218,17 @@ int comap__write_with(struct comap__writer *writer, uint64_t hash, const struct 
                       unsigned flags, uint64_t expires_ns, uint64_t *ret_version)
 {
 	uint64_t version = 0;
-	struct draft draft;
-	int code = draft_make(writer, write, flags, expires_ns, &draft);
+	int code = draft_and_place(writer, hash, write, flags, expires_ns, &version);
 
-	if (code)
-		return code;
-	code = lock_and_place(writer, hash, write, &draft, &version);
-	if (code != COMAP_TABLE_DONE)
-		comap__block_abandon(writer->region, writer->row, draft.ref);
+	for (unsigned tries = 0; code == -ENOSPC; tries++) {
+		if (comap__cache_relieve(writer, write->key_bytes + write->value_bytes, tries) != 0)
+			break;
+		code = draft_and_place(writer, hash, write, flags, expires_ns, &version);
+	}
 	if (code >= 0)
 		*ret_version = version;
+	if (write->ret_evicted)
+		*write->ret_evicted = writer->evicted;
 	return code;
 }
 
@@ -330,6 +363,8 @@ static int make_mortal(struct comap__writer *writer, struct comap__slot *slot,
 
 	if (code)
 		return code;
+	if (writer->table->cache)
+		comap__cache_follow(writer, parts, draft.tail);
 	/* relaxed: before the slot */
 	comap_u64_store_relaxed(&draft.entry->head, parts->version << 20 | draft.head);
 	comap_u64_store_relaxed(&writer->stripe->mortal, 1);
@@ -380,6 +415,7 @@ static int add_in_place(struct comap_table *table, const void *key, size_t key_b
 			/* relaxed: the number is all there is to it */
 			*ret_value = (int64_t)comap_u64_add_relaxed(comap__writable(table->object.region, parts.value),
 			                                            (uint64_t)delta) + delta;
+			comap__table_used(table, hash);
 			code = 1;
 		}
 	}

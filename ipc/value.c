@@ -102,7 +102,7 @@ static const struct comap__object_class value_class = {
 struct comap_value *comap_value_open(struct comap *region, const char *name,
                                      const struct comap_type *type)
 {
-	return comap__object_open(&value_class, region, name, type);
+	return comap__object_open(&value_class, region, name, type, NULL);
 }
 
 void comap_value_close(struct comap_value *value)

@@ -21,6 +21,7 @@ struct work {
 	bool keys;              /* scan: without values */
 	bool create, absent;
 	uint64_t ttl_ms;
+	uint64_t budget_bytes;
 	int64_t owner_uid;
 	struct comap *region;
 	struct comap_table *table;
@@ -28,7 +29,7 @@ struct work {
 };
 
 #define WORK(name) { .call = TOOL_CALL(name) }
-enum { HEX = 256, RAW, KEYS, CREATE, ABSENT, TTL, OWNER };
+enum { HEX = 256, RAW, KEYS, CREATE, ABSENT, TTL, OWNER, BUDGET };
 
 static int work_options(struct work *work, int argc, char **argv, const struct option *options,
                         int least, int most)
@@ -46,6 +47,10 @@ static int work_options(struct work *work, int argc, char **argv, const struct o
 			if (!tool_parse_seconds(optarg, &work->ttl_ms) || work->ttl_ms == 0)
 				return tool_usage(&work->call, "'%s' is no time", optarg);
 			break;
+		case BUDGET:
+			if (!tool_parse_size(optarg, &work->budget_bytes) || work->budget_bytes == 0)
+				return tool_usage(&work->call, "'%s' is no size", optarg);
+			break;
 		case OWNER:
 			if (!tool_parse_owner(optarg, &work->owner_uid))
 				return tool_usage(&work->call, "'%s' is no user", optarg);
@@ -60,6 +65,7 @@ static int work_options(struct work *work, int argc, char **argv, const struct o
 static int work_begin(struct work *work, bool writes)
 {
 	struct comap_options options = COMAP_OPTIONS_INIT;
+	struct comap_table_options table_options = COMAP_TABLE_OPTIONS_INIT;
 	const char *region_name = work->call.operands[0], *name = work->call.operands[1];
 	struct comap *there = NULL;
 
@@ -78,7 +84,8 @@ static int work_begin(struct work *work, bool writes)
 	}
 	if (!work->region)
 		return tool_fail(region_name);
-	work->table = comap_table_open(work->region, name, NULL);
+	table_options.budget_bytes = work->budget_bytes;
+	work->table = comap_table_open_with(work->region, name, NULL, &table_options);
 	if (!work->table)
 		return tool_fail(name);
 	work->type = comap_object_type(work->region, name);
@@ -170,6 +177,8 @@ const char tool_table_put_help[] =
 	"      --create          make the region, too, if there is none\n"
 	"      --absent          only if the key is not there; else exit code 7\n"
 	"      --ttl SECONDS     the entry expires after so long\n"
+	"      --budget SIZE     make the table, if there is none, as a cache of so many bytes: it\n"
+	"                        evicts instead of filling the region\n"
 	"      --owner USER      write to a region of this user, too; 'any': of whomever\n"
 	"  -j, --json            print the new version as JSON\n"
 	"\n"
@@ -214,7 +223,7 @@ int tool_table_put(int argc, char **argv)
 	static const struct option options[] = {
 		{ "create", no_argument, NULL, CREATE }, { "absent", no_argument, NULL, ABSENT },
 		{ "ttl", required_argument, NULL, TTL }, { "owner", required_argument, NULL, OWNER },
-		TOOL_OPTIONS
+		{ "budget", required_argument, NULL, BUDGET }, TOOL_OPTIONS
 	};
 	struct work work = WORK(argv[0]);
 	int code = work_options(&work, argc, argv, options, 3, 4);
@@ -401,6 +410,8 @@ const char tool_table_load_help[] =
 	"Options:\n"
 	"      --create          make the region, too, if there is none\n"
 	"      --ttl SECONDS     the entries expire after so long\n"
+	"      --budget SIZE     make the table, if there is none, as a cache of so many bytes: it\n"
+	"                        evicts instead of filling the region\n"
 	"      --owner USER      write to a region of this user, too; 'any': of whomever\n"
 	"  -j, --json            print how many as JSON\n"
 	"\n"
@@ -471,7 +482,8 @@ int tool_table_load(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "create", no_argument, NULL, CREATE }, { "ttl", required_argument, NULL, TTL },
-		{ "owner", required_argument, NULL, OWNER }, TOOL_OPTIONS
+		{ "owner", required_argument, NULL, OWNER }, { "budget", required_argument, NULL, BUDGET },
+		TOOL_OPTIONS
 	};
 	struct work work = WORK(argv[0]);
 	int code = work_options(&work, argc, argv, options, 2, 3);
@@ -505,6 +517,17 @@ const char tool_table_stat_help[] =
 	"Examples:\n"
 	"  comap table stat fx sessions\n";
 
+static void print_cache(struct out *out, const struct comap_table_stats *stats)
+{
+	out_bytes(out, "budget_bytes", stats->budget_bytes);
+	out_bytes(out, "used_bytes", stats->used_bytes);
+	out_u64(out, "inserted", stats->inserted);
+	out_u64(out, "replaced", stats->replaced);
+	out_u64(out, "removed", stats->removed);
+	out_u64(out, "evicted_budget", stats->evicted_budget);
+	out_u64(out, "evicted_full", stats->evicted_full);
+}
+
 int tool_table_stat(int argc, char **argv)
 {
 	static const struct option options[] = { TOOL_OPTIONS };
@@ -528,6 +551,8 @@ int tool_table_stat(int argc, char **argv)
 		out_u64(out, "expired", stats.expired);
 		out_u64(out, "repairs", stats.repairs);
 		out_u64(out, "default_ttl_ns", stats.default_ttl_ns);
+		if (stats.budget_bytes)
+			print_cache(out, &stats);
 		out_end(out);
 	}
 	work_end(&work);

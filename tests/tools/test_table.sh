@@ -35,6 +35,17 @@ run 3 table get copy sessions u-17
 run 0 table stat copy sessions --json
 json '.entries == 1 and .writes == 3 and .repairs == 0'
 
+# A cache, which evicts.
+seq 1 20000 | sed 's/.*/&\tvalue &/' >"$COMAP_DIR/.many"
+run 0 table load cached t "$COMAP_DIR/.many" --create --budget 512K
+run 0 table stat cached t --json
+json '.budget_bytes == 524288 and .used_bytes <= 532480 and .evicted_budget > 10000'
+json '.inserted == 20000 and .entries + .evicted_budget == 20000'
+run 7 table put cached t a b --budget 1M
+complains 'has a budget of 524288'
+run 2 table put cached t a b --budget much
+run 0 verify cached
+
 # What is written while one watches; the writer begins when the watcher has printed what was there.
 "$comap" table put watched t a 1 --create
 "$comap" table watch watched t --all --count 3 --timeout 10 >"$COMAP_DIR/.watch" &

@@ -15,10 +15,10 @@ declare -gA _comap_options=(
 	["value put"]="--create --file --hex --json --owner"
 	["value watch"]="--count --after --timeout --hex --raw --wait --json"
 	["table get"]="--hex --raw --json --no-headings"
-	["table put"]="--create --absent --ttl --owner --json"
+	["table put"]="--create --absent --ttl --budget --owner --json"
 	["table del"]="--owner"
 	["table scan"]="--keys --json"
-	["table load"]="--create --ttl --owner --json"
+	["table load"]="--create --ttl --budget --owner --json"
 	["table stat"]="--json --bytes"
 	["table watch"]="--all --count --keys --timeout --json"
 	[pages]="--no-frames --json --bytes --no-headings"
@@ -70,7 +70,7 @@ _comap() {
 	--owner)
 		_comap_reply "$current" any "$(compgen -u)"
 		return ;;
-	--max | --mode | --seats | --threads | --objects | --field | --timeout | --ttl | --count | \
+	--max | --mode | --seats | --threads | --objects | --field | --timeout | --ttl | --budget | --count | \
 		--after | --tries | --passes | --processes | --literal | --runs)
 		return ;;
 	esac

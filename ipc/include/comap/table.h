@@ -16,7 +16,9 @@
  *   writers    |                        | one per stripe of the table               | at once
  *
  * Keys are 1 byte to 16 MiB, values 0 to 16 MiB. A key's hash is XXH3 under the region's secret seed.
- * When the region is full a write is -ENOSPC; nothing is evicted.
+ * A table is a store: when the region is full a write is -ENOSPC, and nothing is evicted. Or it is a cache,
+ * by a byte budget given at its creation: then writes evict what has not been read lately (S3-FIFO), and
+ * say how many; an entry is at most an eighth of the budget, or -EMSGSIZE.
  *
  * Versions: each write gives the key a version larger than any that it had before, also after a
  * removal. Times to live are nanoseconds of CLOCK_REALTIME, kept to some milliseconds; an entry
@@ -53,6 +55,26 @@ enum comap_table_outcome {
  * values. Close each handle. */
 COMAP_API struct comap_table *comap_table_open(struct comap *region, const char *name,
                                                const struct comap_type *type);
+
+/* What a table is created with. It grows at its end only; begin with COMAP_TABLE_OPTIONS_INIT. */
+struct comap_table_options {
+	uint64_t budget_bytes;     /* 0: a store. Else a cache, of COMAP_TABLE_BUDGET_MIN_BYTES at least */
+	uint64_t default_ttl_ns;   /* as comap_table_set_default_ttl() */
+};
+#define COMAP_TABLE_OPTIONS_INIT { 0, 0 }
+#define COMAP_TABLE_BUDGET_MIN_BYTES (256u << 10)
+
+/* The same; `options` (NULL: a store) are for whoever creates the table. -EEXIST: it is there with another
+ * budget than this one; 0 takes what is there. */
+COMAP_API struct comap_table *comap_table_open_with(struct comap *region, const char *name,
+                                                    const struct comap_type *type,
+                                                    const struct comap_table_options *options);
+
+/* Another budget for a cache; evicts until it is kept. What is kept per entry to choose what goes keeps the
+ * size that it was created with. -EOPNOTSUPP: a store; -EBUSY: nothing can go at the moment, and later
+ * writes go on. */
+COMAP_API int comap_table_set_budget(struct comap_table *table, uint64_t budget_bytes);
+
 COMAP_API void comap_table_close(struct comap_table *table);
 
 /* --- reading ---------------------------------------------------------------------------------------- */
@@ -113,6 +135,8 @@ struct comap_table_write {
 	uint32_t mode;             /* enum comap_table_mode */
 	uint64_t version;          /* of CAS */
 	uint64_t ttl_ns;           /* COMAP_TTL_DEFAULT, COMAP_TTL_NONE, or nanoseconds from now */
+	uint64_t *ret_evicted;     /* where not NULL: how many entries this write has evicted, also when
+	                              it fails then */
 };
 /* As above. ret_version (may be NULL): the new version, or with EXISTS and CHANGED the present one. */
 COMAP_API int comap_table_write(struct comap_table *table, const struct comap_table_write *write,
@@ -169,6 +193,15 @@ struct comap_table_stats {
 	uint64_t expired;          /* entries taken away because their time was over */
 	uint64_t repairs;          /* stripes that a dead writer has left in the middle */
 	uint64_t default_ttl_ns;
+	/* Of a cache; 0 of a store. inserted = entries + removed + expired + evicted_budget + evicted_full,
+	 * exactly, when nobody writes. */
+	uint64_t budget_bytes;
+	uint64_t used_bytes;       /* as the heap hands them out: entries, buckets, queues; marks, ghosts */
+	uint64_t inserted;
+	uint64_t replaced;
+	uint64_t removed;          /* by remove and clear */
+	uint64_t evicted_budget;   /* for the budget's sake */
+	uint64_t evicted_full;     /* because the region was full */
 };
 /* A moment's sums over the stripes. Works for guests. */
 COMAP_API int comap_table_stats(struct comap_table *table, struct comap_table_stats *ret_stats);
