@@ -46,7 +46,7 @@ static uint64_t count_lines_with(const unsigned char *data, uint64_t size_bytes,
 	return count;
 }
 
-static uint64_t count_in(const struct measure_job *job, const unsigned char *data, uint64_t size_bytes)
+uint64_t measure_count(const struct measure_job *job, const unsigned char *data, uint64_t size_bytes)
 {
 	return job->literal ? count_lines_with(data, size_bytes, job->literal)
 	                    : comap_bytes_count(data, size_bytes, '\n');
@@ -68,7 +68,7 @@ static int run_scan(const struct measure_job *job, uint64_t from, uint64_t to, u
 	if (code)
 		return code;
 	while ((code = comap_scan_lines(scan, &span)) == 0)
-		count += count_in(job, span.data, span.size_bytes);
+		count += measure_count(job, span.data, span.size_bytes);
 	comap_scan_close(scan);
 	*ret_count = count;
 	return code == COMAP_SCAN_END ? 0 : code;
@@ -119,7 +119,7 @@ static int run_map(const struct measure_job *job, uint64_t from, uint64_t to, ui
 	if (code == 0) {
 		from = line_start(data, size_bytes, from);
 		to = line_start(data, size_bytes, to);
-		*ret_count = count_in(job, data + from, to - from);
+		*ret_count = measure_count(job, data + from, to - from);
 	}
 	comap_map_close(map);
 	return code;
@@ -256,9 +256,11 @@ const struct measure_way *measure_find(const char *name)
 
 /* --- running ------------------------------------------------------------------------------ */
 
-/* What is dirty cannot be forgotten: it is written first. */
+/* What is dirty cannot be forgotten: it is written first. -EBUSY: some of it stayed, in a map
+ * somewhere or because the file lives in memory. */
 static int make_cold(const char *path)
 {
+	struct comap_pages_cache cache = { 0 };
 	int fd = open(path, O_RDONLY | O_CLOEXEC), code = 0;
 
 	if (fd < 0)
@@ -267,6 +269,9 @@ static int make_cold(const char *path)
 		code = -errno;
 	if (code == 0)
 		code = -posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	/* A kernel that does not tell how much is cached (before 6.5) is believed. */
+	if (code == 0 && comap_pages_cache(fd, 0, 0, &cache) == 0 && cache.cached_count)
+		code = -EBUSY;
 	close(fd);
 	return code;
 }

@@ -40,6 +40,9 @@ extern const size_t measure_way_count;
 /* The way named, or NULL. */
 const struct measure_way *measure_find(const char *name);
 
+/* What the job counts, in bytes that begin and end with lines. */
+uint64_t measure_count(const struct measure_job *job, const unsigned char *data, uint64_t size_bytes);
+
 /* 0 or a negative errno; comap's last error has the words. */
 int measure_run(const struct measure_way *way, const struct measure_job *job,
                 struct measure_result *ret_result);
