@@ -20,7 +20,7 @@ const char tool_advise_help[] =
 	"there is and prints what each took, the chosen one first: the median of the runs.\n"
 	"\n"
 	"Options:\n"
-	"      --jumps           it is going to be read here and there\n"
+	"      --jumps[=N]       it is going to be read here and there; in N places, where that is known\n"
 	"      --writes          it is going to be changed in place\n"
 	"      --passes N        it is going to be read N times\n"
 	"      --processes N     by so many processes at the same time\n"
@@ -88,6 +88,10 @@ static void print_choice(struct advice *advice)
 	else
 		out_none(out, "resident_percent");
 	out_text(out, "folios", folios[choice->folios]);
+	if (choice->fault_bytes)
+		out_bytes(out, "fault_bytes", choice->fault_bytes);
+	else
+		out_none(out, "fault_bytes");
 }
 
 /* --- the measurement ---------------------------------------------------------------------- */
@@ -207,7 +211,10 @@ static bool take_option(struct advice *advice, int option)
 	uint64_t number = 0;
 
 	switch (option) {
-	case OPTION_JUMPS: advice->use.random = 1; return true;
+	case OPTION_JUMPS:
+		advice->use.random = 1;
+		return !optarg || (tool_parse_number(optarg, UINT64_MAX, &advice->use.access_count) &&
+		                   advice->use.access_count);
 	case OPTION_WRITES: advice->use.writes = 1; return true;
 	case OPTION_MEASURE: advice->measure = true; return true;
 	case OPTION_COLD: advice->job.cold = true; return true;
@@ -231,7 +238,7 @@ static bool take_option(struct advice *advice, int option)
 static int read_options(struct advice *advice, int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "jumps", no_argument, NULL, OPTION_JUMPS },
+		{ "jumps", optional_argument, NULL, OPTION_JUMPS },
 		{ "writes", no_argument, NULL, OPTION_WRITES },
 		{ "passes", required_argument, NULL, OPTION_PASSES },
 		{ "processes", required_argument, NULL, OPTION_PROCESSES },
@@ -271,7 +278,9 @@ int tool_advise(int argc, char **argv)
 		return tool_fail(advice.job.path);
 	if (advice.measure && advice.choice.size_bytes < 4096)
 		return tool_say(TOOL_FAILED, advice.job.path, "too small to measure, or without a size");
-	if (advice.use.random)
+	if (advice.use.random && advice.use.access_count)
+		advice.job.jump_count = advice.use.access_count;
+	else if (advice.use.random)
 		advice.job.jump_count = advice.job.cold || advice.choice.resident_percent < 90
 		                                ? JUMPS_COLD : JUMPS_WARM;
 	out_begin(&advice.call.out);

@@ -213,7 +213,8 @@ static int run_jumps_random(const struct measure_job *job, uint64_t from, uint64
 
 static int run_jumps_chosen(const struct measure_job *job, uint64_t from, uint64_t to, uint64_t *count)
 {
-	struct comap_use use = { .struct_bytes = sizeof use, .random = 1 };
+	struct comap_use use = { .struct_bytes = sizeof use, .random = 1,
+	                         .access_count = job->jump_count, .access_bytes = JUMP_BYTES };
 	struct comap_choice choice;
 	int fd = open(job->path, O_RDONLY | O_CLOEXEC), code;
 

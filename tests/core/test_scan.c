@@ -591,74 +591,6 @@ static void maps_stay_small(void **state)
 	}
 }
 
-/* --- the choice ------------------------------------------------------------------------------ */
-
-static struct comap_choice choose(const char *path, struct comap_use use)
-{
-	struct comap_choice choice;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-	use.struct_bytes = sizeof use;
-	MUST(fd >= 0);
-	assert_int_equal(comap_choose(fd, &use, &choice), 0);
-	assert_true(strlen(choice.reason) > 10);
-	close(fd);
-	return choice;
-}
-
-static void choices(void **state)
-{
-	const char *small = files_make(PROC_SHM, "small", 1000);
-	const char *large = files_make(PROC_DISK, "large", 16 << 20);
-	struct comap_choice choice;
-	int ends[2];
-
-	assert_int_equal(choose(small, (struct comap_use){ 0 }).method, COMAP_METHOD_WHOLE);
-	assert_int_equal(choose(small, (struct comap_use){ .writes = 1 }).method, COMAP_METHOD_MAP_WRITE);
-	assert_int_equal(choose("/proc/self/maps", (struct comap_use){ 0 }).method, COMAP_METHOD_STREAM);
-	assert_int_equal(choose(large, (struct comap_use){ .follows = 1 }).method, COMAP_METHOD_STREAM);
-	assert_int_equal(choose(large, (struct comap_use){ .pass_count = 10 }).method, COMAP_METHOD_MAP);
-	choice = choose(files_make(PROC_DISK, "middle", 4 << 20), (struct comap_use){ 0 });
-	assert_int_equal(choice.method, COMAP_METHOD_STREAM);
-	assert_int_equal(choice.resident_percent, -1); /* it was not worth a look */
-	choice = choose(large, (struct comap_use){ .random = 1 });
-	assert_int_equal(choice.method, COMAP_METHOD_MAP);
-	assert_int_equal(choice.resident_percent, 100);
-	assert_int_equal(choice.advice, 0);
-	choice = choose(large, (struct comap_use){ 0 });
-	assert_int_equal(choice.method, choice.folios == COMAP_FOLIOS_LARGE ? COMAP_METHOD_MAP
-	                                                                    : COMAP_METHOD_STREAM);
-	MUST(pipe2(ends, O_CLOEXEC) == 0);
-	assert_int_equal(comap_choose(ends[0], NULL, &choice), 0);
-	assert_int_equal(choice.method, COMAP_METHOD_STREAM);
-	close(ends[0]);
-	close(ends[1]);
-	assert_int_equal(comap_choose(-1, NULL, &choice), -EBADF);
-	assert_int_equal(comap_choose(0, NULL, NULL), -EINVAL);
-}
-
-static void choice_follows_the_cache(void **state)
-{
-	const char *path = files_make(PROC_DISK, "cold", 16 << 20);
-	int fd = open(path, O_RDWR | O_CLOEXEC);
-	struct comap_choice choice;
-
-	MUST(fd >= 0);
-	if (fsync(fd) != 0 || posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) != 0)
-		skip();
-	close(fd);
-	choice = choose(path, (struct comap_use){ .random = 1 });
-	if (choice.resident_percent == 100) {
-		print_message("skipped: this file system keeps its pages\n");
-		skip();
-	}
-	assert_int_equal(choice.resident_percent, 0);
-	assert_int_equal(choice.advice, COMAP_ADVICE_RANDOM);
-	choice = choose(path, (struct comap_use){ 0 });
-	assert_int_equal(choice.method, COMAP_METHOD_STREAM);
-	assert_int_equal(choice.resident_percent, 0); /* looking did not read it in */
-}
-
 static int free_text(void **state)
 {
 	free(text);
@@ -685,8 +617,6 @@ int main(void)
 		PROC_TEST(follow_growth_cuts_and_rotation),
 		PROC_TEST(bad_options),
 		PROC_TEST(maps_stay_small),
-		PROC_TEST(choices),
-		PROC_TEST(choice_follows_the_cache),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, free_text);

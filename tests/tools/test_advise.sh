@@ -14,6 +14,11 @@ run 0 advise "$folder/numbers" --writes --json
 json '.method == "map-write" and .size_bytes == 1988895'
 run 0 advise "$folder/numbers" --passes 5 --json
 json '.method == "map" and (.reason | length > 10)'
+run 0 advise "$folder/numbers" --jumps=5 --json
+json '.method == "pread" and .resident_percent == null'
+run 0 advise "$folder/numbers" --jumps=5 --measure --runs 1
+says '^method +pread$'
+run 2 advise "$folder/numbers" --jumps=0
 run 0 advise /proc/self/status --json
 json '.method == "stream" and .size_bytes == 0'
 

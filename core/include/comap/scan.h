@@ -41,7 +41,8 @@ COMAP_BEGIN_DECLS
 	X(WHOLE, "read the whole file into memory") \
 	X(STREAM, "read it through a buffer") \
 	X(MAP, "map it for reading") \
-	X(MAP_WRITE, "map it for reading and writing")
+	X(MAP_WRITE, "map it for reading and writing") \
+	X(PREAD, "read each place by itself, with pread()")
 
 enum comap_method {
 #define X(name, text) COMAP_METHOD_##name,
@@ -62,8 +63,12 @@ struct comap_use {
 	uint32_t pass_count;    /* how often the bytes are visited; 0: once */
 	uint32_t process_count; /* how many processes do so at the same time; 0: one */
 	uint32_t follows;       /* reads on as the file grows */
+	uint32_t reserved;      /* 0 */
+	uint64_t access_count;  /* random: how many jumps each process makes; 0: not known, so many */
+	uint64_t access_bytes;  /* random: what each jump looks at; 0: at most a page */
 };
 
+/* SMALL: a map's faults cost more than copying; LARGE: less (160 KiB or more come with each). */
 enum comap_folios { COMAP_FOLIOS_UNKNOWN, COMAP_FOLIOS_SMALL, COMAP_FOLIOS_LARGE };
 
 struct comap_choice {
@@ -72,14 +77,16 @@ struct comap_choice {
 	uint64_t buffer_bytes;  /* for STREAM */
 	uint64_t size_bytes;    /* as reported */
 	int resident_percent;   /* of the sampled pages; -1: not told, or not asked */
-	enum comap_folios folios; /* LARGE: 2 MiB of it take one fault */
+	enum comap_folios folios;
+	uint64_t fault_bytes;   /* what one fault brings of it, by samples; 0: not told, or not asked */
 	char reason[200];       /* one sentence */
 };
 
 /* Says how to read the file behind `fd`, and why. Looks at type, file system and size, at 32
- * sampled pages with mincore, and at two or three populated ones for the folio size; reads no data.
- * `use` NULL: the defaults. 0; -EBADF; -EINVAL. Cost: some 200 us; below 8 MiB and one pass, a
- * few. */
+ * sampled pages with mincore, and at 5 to 32 populated ones for the folio size; reads no data.
+ * PREAD comes only where `access_count` is given; no scan takes it.
+ * `use` NULL: the defaults. 0; -EBADF; -EINVAL. Cost: some 200 us, 1 ms where
+ * there are GiB; below 8 MiB and one pass, or for few jumps, a few us. */
 COMAP_API COMAP_MUST_CHECK int comap_choose(int fd, const struct comap_use *use,
                                             struct comap_choice *ret_choice);
 
