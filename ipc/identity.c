@@ -98,10 +98,10 @@ static int take_counts(struct comap_identity_shm *identity, const struct comap_o
 	identity->pin_policy = options->pin_policy;
 	identity->pin_budget_bytes = options->pin_budget_bytes ? options->pin_budget_bytes
 	                                                       : identity->heap_max_bytes / 4;
-	/* A cell for each object, and for what the larger kinds need beside: marks and ghosts of caches are
-	 * up to a thirty-second of what they hold. Address space, until they are there. */
+	/* For each object as many as the largest kind needs, a table; and what caches have beside: marks and
+	 * ghosts are up to a thirty-second of what they hold. Address space, until they are there. */
 	identity->cells_max_bytes = align_up(
-		(uint64_t)identity->object_count * 4 * COMAP_CELL_BYTES + identity->heap_max_bytes / 24,
+		(uint64_t)identity->object_count * 520 * COMAP_CELL_BYTES + identity->heap_max_bytes / 24,
 		COMAP_PART_ALIGN_BYTES);
 	return 0;
 }

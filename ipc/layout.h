@@ -311,8 +311,9 @@ struct comap_value_head_shm {
 };
 
 /* A table: two cells for the whole, then two sides of COMAP_STRIPES stripes of three cells each, each a
- * hash table of its own: linear hashing, in segments that never move. table.c has the picture. One side is
- * in use; the other one is empty, or being filled by a bulk load, or being emptied after one. */
+ * hash table of its own: linear hashing, in segments that never move; then the turns of all stripes.
+ * table.c has the picture. One side is in use; the other one is empty, or being filled by a bulk load, or
+ * being emptied after one. */
 #define COMAP_STRIPES 64u                    /* of a side */
 #define COMAP_TABLE_SIDES 2u
 #define COMAP_STRIPE_SEGMENTS 31u
@@ -365,7 +366,7 @@ struct comap_stripe_shm {
 	struct comap_u64 repairs;
 	struct comap_u64 overflows;          /* buckets chained behind others */
 	struct comap_u32 waiting;            /* a flag word: somebody waits for a key of the stripe */
-	struct comap_u32 reserved;
+	struct comap_u32 turns;              /* how many of the stripe's turns are taken */
 	/* Cells 1 and 2. W: as above, seldom. R: every reader.  shape: the number of buckets; 0: none. */
 	struct comap_u64 shape;
 	struct comap_u64 segments[COMAP_STRIPE_SEGMENTS];
@@ -435,6 +436,20 @@ struct comap_queue_segment_shm {
 	struct comap_u32 words[];            /* low 24 bits of the hash | its bits 48..55 */
 };
 
+/* Who computes a key that others miss: table_turn.c. Behind the stripes, so many for each of a side; those of
+ * both sides share them.
+ * W: holder of the stripe's mutex; `waiting` and `sentry`: those who wait, by atomic operations.
+ * R: those who wait. X: a turn of a dead owner is taken over; the count in the stripe is repaired. */
+struct comap_turn_shm {
+	struct comap_u64 owner;              /* a thread token, 0: free. Stored last at the start, first cleared */
+	struct comap_u64 hash;               /* of the key */
+	struct comap_u64 ticket;             /* counts the turns that were taken here */
+	struct comap_u32 waiting;            /* a flag word: somebody waits for the end of the turn */
+	struct comap_u32 sentry;             /* 1 + record of the one who looks often whether the owner lives */
+};
+
+#define COMAP_STRIPE_TURNS 8u
+
 /* 64 bytes. tags: byte i belongs to slot i; the top byte counts the times that entries have moved
  * within the chain. A slot is 0, an entry's ref, or (the last slot only) the next bucket's | LINK.
  * W: holder of the stripe's mutex. R: everybody. X: a tag whose slot is 0 means nothing. */
@@ -460,6 +475,7 @@ enum comap_entry_flags {
 	COMAP_ENTRY_WIDE = 1,
 	COMAP_ENTRY_MORTAL = 2,
 	COMAP_ENTRY_COUNTER = 4,
+	COMAP_ENTRY_ABSENT = 8,              /* the source has no such key. Always MORTAL, without a value */
 };
 
 #define COMAP__LAYOUT_SIZE(type, size) \
@@ -531,6 +547,8 @@ enum comap_entry_flags {
 	OFFSET(comap_stripe_shm, journal_op, 32) \
 	OFFSET(comap_stripe_shm, unrepaired, 72) \
 	OFFSET(comap_stripe_shm, shape, 128) \
+	OFFSET(comap_stripe_shm, waiting, 120) \
+	SIZE(comap_turn_shm, 32) \
 	SIZE(comap_bucket_shm, 64) \
 	SIZE(comap_entry_shm, 8)
 

@@ -11,6 +11,7 @@
  *             I4 entries and bytes are counted right whenever nobody holds the stripe
  *             I5 to I7, of caches: table_evict.c, table_cache.c
  *             I2 and I4 do not hold while a split or a write is under way: the journal says which
+ *             I8 a stripe's turns are counted right whenever nobody holds it
  * Writers:    holder of the stripe's mutex.  Readers: anybody, without a lock: table_read.c
  * Ordering:   [edge table.slot], [edge table.tags], [edge table.shape], [edge table.journal]
  * If a process dies here: the block is settled by the intent (retire.c), counts and splits by the journal
@@ -26,10 +27,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TABLE_CELLS ((sizeof(struct comap_table_shm) + COMAP_TABLE_SIDES * COMAP_STRIPES * \
-                      sizeof(struct comap_stripe_shm)) / COMAP_CELL_BYTES)
+#define TABLE_CELLS ((sizeof(struct comap_table_shm) + COMAP_STRIPES * \
+                      (COMAP_TABLE_SIDES * sizeof(struct comap_stripe_shm) + \
+                       COMAP_STRIPE_TURNS * sizeof(struct comap_turn_shm))) / COMAP_CELL_BYTES)
 
 /* --- handles --- */
+
+static void lay_out(struct comap_table *table, const void *shm)
+{
+	table->stripes = (void *)((char *)(uintptr_t)shm + sizeof *table->shm);
+	table->turns = (void *)(table->stripes + COMAP_STRIPES * COMAP_TABLE_SIDES);
+}
 
 static void init_table(void *handle)
 {
@@ -37,7 +45,7 @@ static void init_table(void *handle)
 	const struct comap_identity_shm *identity = table->object.region->identity;
 
 	table->shm = table->object.cells;
-	table->stripes = (void *)(table->shm + 1);
+	lay_out(table, table->shm);
 	table->seed = identity->hash_seed[0];
 	table->heap_begin = identity->heap_offset_bytes;
 	/* relaxed: nobody else has it yet */
@@ -314,7 +322,7 @@ const char *comap__table_roots(const struct comap *region, const struct comap_ob
 
 	if (!shm)
 		return "a table without cells";
-	table.stripes = (void *)((char *)(uintptr_t)shm + sizeof side);
+	lay_out(&table, shm);
 	side.cache_ref = ((const struct comap_table_shm *)shm)->cache_ref;
 	if (comap__cache_find(&table) != 0)
 		return "what makes a table a cache is damaged";
@@ -324,5 +332,8 @@ const char *comap__table_roots(const struct comap *region, const struct comap_ob
 		checking.stripe_index = i % COMAP_STRIPES;
 		check_stripe(&checking);
 	}
+	table.shm = (void *)(uintptr_t)shm;
+	for (uint32_t i = 0; i < COMAP_STRIPES && !checking.wrong; i++)
+		checking.wrong = comap__turns_check(&table, i);
 	return checking.wrong;
 }

@@ -27,9 +27,11 @@ struct comap_table {
 	struct comap__object object;
 	struct comap_table_shm *shm;         /* guests: read-only, this and the next */
 	struct comap_stripe_shm *stripes;    /* side 0, then side 1 */
+	struct comap_turn_shm *turns;        /* COMAP_STRIPE_TURNS for each stripe of a side */
 	uint64_t seed;
 	uint64_t heap_begin;                 /* offsets; refs between them have space */
 	struct comap_u64 heap_end;           /* as last seen: the heap only grows */
+	struct comap_u64 probed_ns;          /* when a thread last asked whether one lives who computes */
 	/* Of a cache; NULL: a store. Marks: NULL for guests, too, who cannot write them. */
 	struct comap_u32 *marks;
 	uint64_t mark_mask;
@@ -176,6 +178,13 @@ static inline bool comap__entry_is_over(const struct comap__entry_parts *parts)
 	return expires != 0 && expires <= comap__table_now_ns();
 }
 
+/* Nobody but those who fetch sees it: its time is over, or it only says that there is no such key. */
+static inline bool comap__entry_is_gone(const struct comap__entry_parts *parts)
+{
+	return COMAP_UNLIKELY(parts->expires) &&
+	       (parts->flags & COMAP_ENTRY_ABSENT || comap__entry_is_over(parts));
+}
+
 /* Bit 8 * i + 7 is set where slot i may bear the tag: now and then also where it does not. */
 static inline uint64_t comap__tag_matches(uint64_t tags, uint64_t tag)
 {
@@ -189,6 +198,10 @@ static inline uint64_t comap__tag_matches(uint64_t tags, uint64_t tag)
 /* Finds the key, without regard to time. False: it is not there. Inside a section, or validated. */
 bool comap__table_find(struct comap_table *table, uint64_t hash, const void *key, size_t key_bytes,
                        struct comap__entry_parts *parts);
+
+/* Into the buffer, where it fits: 0, -ENOBUFS. Counters change under the copy, by whole words. */
+int comap__entry_copy(const struct comap__entry_parts *parts, void *buffer, size_t capacity_bytes,
+                      struct comap_view *ret_view);
 
 /* 0; NULL handle, guest or forked child: an error. */
 int comap__table_check(struct comap_table *table);
@@ -209,6 +222,8 @@ struct comap__writer {
 	/* In a cache: what is reserved of the budget, and how many entries have been evicted for it. */
 	uint64_t reserved_bytes;
 	uint64_t evicted;
+	const struct comap_turn *turn;       /* NULL; or only while it lasts the write may be: table_turn.c */
+	uint32_t turns_over;                 /* bits: turns of the stripe that were ended under this hold */
 };
 
 /* A slot of a chain; what is there is in `word`. */
@@ -278,6 +293,44 @@ int comap__stripe_found_with(struct comap__writer *writer, uint64_t bucket_count
 void comap__stripe_grow(struct comap__writer *writer);
 /* Ends what a dead writer has left of a split. */
 int comap__split_repair(struct comap__writer *writer);
+
+/* --- writing on behalf of a turn: table_write.c, table_turn.c --------------------------------- */
+
+struct comap_turn;
+
+/* comap_table_write() with more flags of the entry. `turn` may be NULL; else only while it lasts: it ends
+ * with the write, or the result is COMAP_TABLE_CHANGED. */
+int comap__table_write(struct comap_table *table, const struct comap_table_write *write, unsigned flags,
+                       const struct comap_turn *turn, uint64_t *ret_version);
+
+/* The turn at a place of the stripe. */
+static inline struct comap_turn_shm *comap__turn_at(const struct comap__writer *writer, uint32_t place)
+{
+	uint32_t index = (uint32_t)(writer->stripe - writer->table->stripes) % COMAP_STRIPES;
+
+	return &writer->table->turns[index * COMAP_STRIPE_TURNS + place];
+}
+
+/* Under the lock: does the turn last? */
+bool comap__turn_lasts(const struct comap__writer *writer, const struct comap_turn *turn);
+/* Begins a turn at a place that is free, or whose owner is dead, or robbed. Returns its ticket. */
+uint64_t comap__turn_begin(struct comap__writer *writer, uint32_t place, uint64_t hash);
+/* Ends the turns of the stripe whose key has this hash, or all. */
+void comap__turns_end_some(struct comap__writer *writer, const uint64_t *hash);
+
+/* Somebody writes the key: whoever computes it may know of something older. */
+static inline void comap__turns_end(struct comap__writer *writer, uint64_t hash)
+{
+	if (COMAP_UNLIKELY(comap_u32_load_relaxed(&writer->stripe->turns))) /* relaxed: under the mutex */
+		comap__turns_end_some(writer, &hash);
+}
+
+/* After a death: the number of turns is counted anew. */
+void comap__turns_repair(struct comap__writer *writer);
+/* After the lock: wakes those who waited for the turns that are over. */
+void comap__turns_wake(const struct comap__writer *writer);
+/* For the checker: NULL, or what is wrong. */
+const char *comap__turns_check(const struct comap_table *table, uint32_t stripe_index);
 
 /* --- waiting for changes: table_watch.c ------------------------------------------------------- */
 

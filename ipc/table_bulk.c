@@ -255,6 +255,8 @@ static int swap(struct comap_bulk *bulk)
 		COMAP_FAULT("bulk.locked");
 		if (above) {
 			count_skipped(bulk);
+			for (uint32_t i = 0; i < COMAP_STRIPES; i++)
+				comap__turns_end_some(&writers[i], NULL); /* what they compute may be older */
 			comap__sides_swap(bulk->table);
 		}
 		comap__stripes_unlock_all(writers);

@@ -238,7 +238,7 @@ static bool find_living(struct comap_table *table, const void *key, size_t key_b
 {
 	uint64_t hash = comap__table_hash(table, key, key_bytes);
 
-	if (!comap__table_find(table, hash, key, key_bytes, parts) || comap__entry_is_over(parts))
+	if (!comap__table_find(table, hash, key, key_bytes, parts) || comap__entry_is_gone(parts))
 		return false;
 	comap__table_used(table, hash);
 	return true;
@@ -305,7 +305,7 @@ static int view_group(struct comap_table *table, size_t count, const struct coma
 	}
 	for (size_t i = 0; i < count; i++) {
 		bool there = comap__table_find(table, probes[i].hash, keys[i].data, keys[i].size_bytes,
-		                               &parts) && !comap__entry_is_over(&parts);
+		                               &parts) && !comap__entry_is_gone(&parts);
 
 		if (there)
 			comap__table_used(table, probes[i].hash);
@@ -343,28 +343,34 @@ int comap_table_view_many(struct comap_table *table, size_t count, const struct 
 
 /* --- copies ----------------------------------------------------------------------------------- */
 
-/* Into the buffer, where it fits: 0, -ENOENT, -ENOBUFS. Counters change under the copy, by whole
- * words. */
+int comap__entry_copy(const struct comap__entry_parts *parts, void *buffer, size_t capacity_bytes,
+                      struct comap_view *ret_view)
+{
+	uint64_t number;
+
+	*ret_view = view_of(parts);
+	ret_view->data = buffer;
+	if (parts->value_bytes > capacity_bytes)
+		return -ENOBUFS;
+	if (parts->flags & COMAP_ENTRY_COUNTER && parts->value_bytes == sizeof number) {
+		/* relaxed: a number of its own */
+		number = comap_u64_load_relaxed((const struct comap_u64 *)(const void *)parts->value);
+		memcpy(buffer, &number, sizeof number);
+	} else if (parts->value_bytes) {
+		memcpy(buffer, parts->value, parts->value_bytes);
+	}
+	return 0;
+}
+
+/* Into the buffer, where it fits: 0, -ENOENT, -ENOBUFS. */
 static int copy_out(struct comap_table *table, const void *key, size_t key_bytes, void *buffer,
                     size_t capacity_bytes, struct comap_view *view)
 {
 	struct comap__entry_parts parts;
-	uint64_t number;
 
 	if (!find_living(table, key, key_bytes, &parts))
 		return -ENOENT;
-	*view = view_of(&parts);
-	view->data = buffer;
-	if (parts.value_bytes > capacity_bytes)
-		return -ENOBUFS;
-	if (parts.flags & COMAP_ENTRY_COUNTER && parts.value_bytes == sizeof number) {
-		/* relaxed: a number of its own */
-		number = comap_u64_load_relaxed((const struct comap_u64 *)(const void *)parts.value);
-		memcpy(buffer, &number, sizeof number);
-	} else if (parts.value_bytes) {
-		memcpy(buffer, parts.value, parts.value_bytes);
-	}
-	return 0;
+	return comap__entry_copy(&parts, buffer, capacity_bytes, view);
 }
 
 /* What a guest has copied is whole if no memory has been used again since it began. */

@@ -44,6 +44,7 @@ int comap__writer_init(struct comap__writer *writer, struct comap_table *table, 
 	writer->is_loader = false;
 	writer->why = COMAP_EVENT_REMOVED;
 	writer->reserved_bytes = writer->evicted = 0;
+	writer->turn = NULL;
 	writer->row = comap__thread_row(table->object.region);
 	return writer->row ? comap__heap_make_writable(table->object.region) : -comap_last_error()->code;
 }
@@ -211,6 +212,7 @@ static int repair(struct comap__writer *writer)
 	if (!code && writer->table->cache)
 		comap__cache_repair(writer);
 	if (!code) {
+		comap__turns_repair(writer);
 		comap_u64_add_relaxed(&stripe->repairs, 1); /* relaxed: a counter */
 		/* Its version was given, and may have been linked: nobody gets it again. */
 		comap__stripe_count_change(writer);
@@ -225,6 +227,7 @@ static int enter(struct comap__writer *writer, int code)
 	struct comap_stripe_shm *stripe = writer->stripe;
 
 	writer->changed = false;
+	writer->turns_over = 0;
 	if (code < 0)
 		return code;
 	/* relaxed, both: under the mutex */
@@ -277,6 +280,8 @@ void comap__stripe_unlock(struct comap__writer *writer)
 	comap__mutex_unlock(&writer->stripe->mutex, writer->row->token);
 	if (writer->changed && !writer->is_loader) /* of what is not in use nobody waits for anything */
 		comap__stripe_wake(writer);
+	if (COMAP_UNLIKELY(writer->turns_over))
+		comap__turns_wake(writer);
 }
 
 /* --- chains ----------------------------------------------------------------------------------- */

@@ -169,7 +169,7 @@ static int copy_chain(struct comap_table_walk *walk, struct chain *chain)
 	for (unsigned i = 0; i < chain->ref_count && !code; i++) {
 		uint64_t hash;
 
-		if (!comap__entry_parts(table, chain->refs[i], &parts) || comap__entry_is_over(&parts) ||
+		if (!comap__entry_parts(table, chain->refs[i], &parts) || comap__entry_is_gone(&parts) ||
 		    parts.version <= walk->met[walk->stripe])
 			continue;
 		hash = comap__table_hash(table, parts.key, parts.key_bytes);
@@ -360,6 +360,8 @@ static int clear_stripe(struct comap__writer *writer)
 		if (code)
 			return code;
 		shape = comap_u64_load_relaxed(&writer->stripe->shape); /* relaxed: under the mutex */
+		if (index == 0)
+			comap__turns_end_some(writer, NULL);
 		if (writer->swaps != swaps) /* a bulk load: nothing of what was there is left */
 			shape = 0;
 		else if (index >= shape || comap__chain_clear(writer, comap__writer_bucket(writer, index)))

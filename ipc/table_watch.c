@@ -118,7 +118,7 @@ static int look_at_key(struct watch *watch)
 	watch->now = 0;
 	watch->due_ns = COMAP_FOREVER;
 	if (comap__table_find(table, hash, watch->key, watch->key_bytes, &parts) &&
-	    !comap__entry_is_over(&parts)) {
+	    !comap__entry_is_gone(&parts)) {
 		watch->now = parts.version;
 		/* relaxed: a word of its own */
 		expires_ns = parts.expires ? comap_u64_load_relaxed(parts.expires) : 0;

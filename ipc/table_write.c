@@ -141,7 +141,7 @@ static int place(struct comap__writer *writer, uint64_t hash, const struct comap
 	struct comap__entry_parts parts;
 	struct comap__slot slot;
 	bool found = comap__slot_find(writer, hash, write->key, write->key_bytes, &slot, &parts);
-	bool there = found && !comap__entry_is_over(&parts);
+	bool there = found && !comap__entry_is_gone(&parts);
 	int code = outcome_of(write, there, there ? parts.version : 0);
 
 	if (code) {
@@ -183,8 +183,10 @@ static int lock_and_place(struct comap__writer *writer, uint64_t hash,
 		code = comap__stripe_lock(writer);
 	if (code)
 		return code;
-	code = place(writer, hash, write, draft, ret_version);
+	code = !writer->turn || comap__turn_lasts(writer, writer->turn)
+		? place(writer, hash, write, draft, ret_version) : COMAP_TABLE_CHANGED;
 	if (code == COMAP_TABLE_DONE) {
+		comap__turns_end(writer, hash);
 		if (draft->head >> 16 & COMAP_ENTRY_MORTAL)
 			comap_u64_store_relaxed(&writer->stripe->mortal, 1); /* relaxed: under the mutex */
 		move_hand(writer);
@@ -232,16 +234,18 @@ int comap__write_with(struct comap__writer *writer, uint64_t hash, const struct 
 	return code;
 }
 
-static int write_entry(struct comap_table *table, const struct comap_table_write *write, unsigned flags,
-                       uint64_t *ret_version)
+int comap__table_write(struct comap_table *table, const struct comap_table_write *write, unsigned flags,
+                       const struct comap_turn *turn, uint64_t *ret_version)
 {
 	uint64_t hash = comap__table_hash(table, write->key, write->key_bytes), version = 0;
 	struct comap__writer writer;
 	int code = comap__writer_init(&writer, table, hash);
 
-	if (!code)
+	if (!code) {
+		writer.turn = turn;
 		code = comap__write_with(&writer, hash, write, flags,
 		                         comap__table_expiry(table, write->ttl_ns), &version);
+	}
 	if (code >= 0 && ret_version)
 		*ret_version = version;
 	if (code == COMAP_TABLE_DONE && version % HELP_EVERY == 0 && comap__side_is_dirty(table))
@@ -275,7 +279,7 @@ int comap_table_write(struct comap_table *table, const struct comap_table_write 
 {
 	int code = comap__write_check(table, write);
 
-	return code ? code : write_entry(table, write, 0, ret_version);
+	return code ? code : comap__table_write(table, write, 0, NULL, ret_version);
 }
 
 int comap_table_put(struct comap_table *table, const void *key, size_t key_bytes, const void *value,
@@ -340,8 +344,9 @@ int comap_table_remove(struct comap_table *table, const void *key, size_t key_by
 
 	if (code)
 		return code;
+	comap__turns_end(&writer, hash);
 	if (comap__slot_find(&writer, hash, key, key_bytes, &slot, &parts)) {
-		there = !comap__entry_is_over(&parts);
+		there = !comap__entry_is_gone(&parts);
 		comap__slot_commit(&writer, &slot, 0, -1, -(int64_t)(parts.key_bytes + parts.value_bytes));
 		comap__bucket_set_tag(slot.bucket, slot.index, 0);
 	}
@@ -384,7 +389,7 @@ int comap_table_touch(struct comap_table *table, const void *key, size_t key_byt
 		return code;
 	expires_ns = comap__table_expiry(table, ttl_ns);
 	if (!comap__slot_find(&writer, hash, key, key_bytes, &slot, &parts) ||
-	    comap__entry_is_over(&parts)) {
+	    comap__entry_is_gone(&parts)) {
 		code = COMAP_TABLE_MISSING;
 	} else if (parts.expires) {
 		/* relaxed: one word, which readers compare with the time */
@@ -409,7 +414,7 @@ static int add_in_place(struct comap_table *table, const void *key, size_t key_b
 
 	if (code)
 		return code;
-	if (comap__table_find(table, hash, key, key_bytes, &parts) && !comap__entry_is_over(&parts)) {
+	if (comap__table_find(table, hash, key, key_bytes, &parts) && !comap__entry_is_gone(&parts)) {
 		code = -EPROTOTYPE;
 		if (parts.flags & COMAP_ENTRY_COUNTER && parts.value_bytes == 8) {
 			/* relaxed: the number is all there is to it */
@@ -441,7 +446,7 @@ int comap_table_add(struct comap_table *table, const void *key, size_t key_bytes
 		if (code)
 			break;
 		value = delta;
-		code = write_entry(table, &write, COMAP_ENTRY_COUNTER | COMAP_ENTRY_MORTAL, NULL);
+		code = comap__table_write(table, &write, COMAP_ENTRY_COUNTER | COMAP_ENTRY_MORTAL, NULL, NULL);
 		if (code == COMAP_TABLE_DONE)
 			code = 1;
 		else if (code == COMAP_TABLE_EXISTS)
