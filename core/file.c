@@ -17,6 +17,16 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifndef STATX_BTIME /* musl before 1.2.4: neither the call nor its struct */
+#include <linux/stat.h>
+#include <sys/syscall.h>
+
+static int statx(int fd, const char *path, int flags, unsigned mask, struct statx *ret_st)
+{
+	return (int)syscall(SYS_statx, fd, path, flags, mask, ret_st);
+}
+#endif
+
 /* Growing past RLIMIT_FSIZE raises SIGXFSZ beside the error; the caller wants the error only. The
  * signal is blocked for the thread and, where this call made it pending, taken off again. */
 static int allocate_without_signal(int fd, int mode, off_t offset, off_t size)

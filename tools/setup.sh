@@ -17,6 +17,7 @@ packages=(
 	e2fsprogs xfsprogs                            # small file systems for the tests of full disks
 	ripgrep                                       # bench: what ours is measured against
 	clang                                         # the other compiler: run long clang
+	musl-tools                                    # the other libc: run long musl
 	procps systemd                                # ps; systemd-analyze verify
 )
 # What only some commands need: tools/setup.sh bench

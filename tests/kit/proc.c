@@ -384,6 +384,18 @@ void proc_meet(unsigned point, uint32_t count)
 	proc_await(point, count);
 }
 
+uint64_t proc_delay_ns(void)
+{
+	unsigned long long on_ns, delay_ns = 0;
+	FILE *file = fopen("/proc/thread-self/schedstat", "re");
+
+	if (file && fscanf(file, "%llu %llu", &on_ns, &delay_ns) != 2)
+		delay_ns = 0;
+	if (file)
+		fclose(file);
+	return delay_ns;
+}
+
 struct comap_u64 *proc_counter(unsigned index)
 {
 	return &shared->counters[index];

@@ -63,6 +63,10 @@ const char *proc_place_name(enum proc_place place);
 uint64_t proc_random(void);
 uint64_t proc_random_below(uint64_t bound);
 
+/* How long the calling thread has waited for a processor so far, being ready to run; 0 where the kernel does
+ * not count it. What a measurement on a busy machine has to leave out. */
+uint64_t proc_delay_ns(void);
+
 /* --- children ----------------------------------------------------------------------------- */
 
 struct proc {
