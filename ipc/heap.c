@@ -365,23 +365,24 @@ int comap__block_alloc(struct comap *region, struct comap__row *row, size_t size
 	return 0;
 }
 
-void comap__block_free(struct comap *region, uint64_t token, struct comap_ref ref, uint64_t from)
+bool comap__block_free(struct comap *region, uint64_t token, struct comap_ref ref, uint64_t from)
 {
 	struct comap_page_shm *desc;
 	struct comap__place place;
 
 	if (!comap__block_locate(region, ref, &place))
-		return;
+		return false;
 	desc = &comap__pages(region)[place.page];
 	if (!place.run) {
 		/* [edge block.state] rel: horizon and last use before the block is anybody's */
-		if (comap_u64_cas_acq_rel(place.state, from, COMAP_BLOCK_FREE))
-			comap_u32_add_relaxed(&desc->free_hint, 1); /* relaxed: a hint */
-		return;
+		if (!comap_u64_cas_acq_rel(place.state, from, COMAP_BLOCK_FREE))
+			return false;
+		comap_u32_add_relaxed(&desc->free_hint, 1); /* relaxed: a hint */
+		return true;
 	}
 	/* [edge block.state] both: one of two frees the run */
 	if (!comap_u64_cas_acq_rel(place.state, from, comap__block_word(COMAP_BLOCK_FREEING, token)))
-		return;
+		return false;
 	COMAP_FAULT("run.freeing");
 	/* [edge page.word] rel */
 	comap_u64_store_release(&desc->word, comap__page_word(COMAP_PAGE_CLAIMED, token));
@@ -389,6 +390,7 @@ void comap__block_free(struct comap *region, uint64_t token, struct comap_ref re
 	/* Lowest first: what is used again soon lies in few lines. */
 	if (comap__row(region)->cache && place.page < comap__row(region)->cache->run_hint)
 		comap__row(region)->cache->run_hint = place.page;
+	return true;
 }
 
 void comap__block_abandon(struct comap *region, struct comap__row *row, struct comap_ref ref)

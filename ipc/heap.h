@@ -18,7 +18,7 @@ void comap__block_abandon(struct comap *region, struct comap__row *row, struct c
 
 /* From the state word `from` to FREE; nothing happens where it is another. `token` names the
  * record on whose behalf. */
-void comap__block_free(struct comap *region, uint64_t token, struct comap_ref ref, uint64_t from);
+bool comap__block_free(struct comap *region, uint64_t token, struct comap_ref ref, uint64_t from);
 
 /* The state word of the block that begins at `ref`, or NULL where none does. */
 struct comap_u64 *comap__block_state(const struct comap *region, struct comap_ref ref);

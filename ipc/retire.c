@@ -20,10 +20,12 @@
 #include "thread.h"
 
 #include <errno.h>
+#include <time.h>
 
 #define DRAIN_BYTES (1536u << 10) /* so much waits before a thread looks for a grace period */
 #define MANY_PATIENCE_MS 2       /* so long for a grace period, before a ring's entries move elsewhere */
 #define PIN_PATIENCE_MS 20       /* so long a writer waits over the budget before it fails */
+#define PIN_TRIES 8              /* ... and so often it looks for what others have retired */
 
 static uint64_t retired_word(uint64_t stamp) { return stamp << 4 | COMAP_BLOCK_RETIRED; }
 
@@ -83,16 +85,17 @@ void comap__retire(struct comap *region, struct comap__row *row, struct comap_re
 static void free_retired(struct comap *region, uint64_t token, struct comap_ref ref, uint64_t stamp)
 {
 	struct comap_u64 *state = comap__block_state(region, ref);
+	uint64_t bytes;
 
 	/* relaxed: the CAS inside decides; a void entry is passed over (I2) */
 	if (!state || comap_u64_load_relaxed(state) != retired_word(stamp))
 		return;
+	bytes = comap__block_bytes(region, ref);
 	/* [edge reuse.horizon] rel: the horizon before the block is free, and so before its first new
 	 * byte; a guest whose copy met new bytes sees it. */
 	comap_u64_max_acq_rel(&region->control->horizon, stamp + 1);
-	/* relaxed: a counter */
-	comap_u64_sub_relaxed(&region->control->retired_bytes, comap__block_bytes(region, ref));
-	comap__block_free(region, token, ref, retired_word(stamp));
+	if (comap__block_free(region, token, ref, retired_word(stamp)))
+		comap_u64_sub_relaxed(&region->control->retired_bytes, bytes); /* relaxed: a counter */
 }
 
 /* Frees entries from the tail on while their grace period is over. The ring must be ours. */
@@ -145,6 +148,43 @@ unsigned comap__rings_adopt(struct comap *region)
 	return freed;
 }
 
+/* Frees what is due on the ring of a living thread, which may be stopped, and leaves the entries to it:
+ * they are void from then on (I2). An entry that is torn between two of its owner's fits no block's
+ * state. While its intent is open, a repair may ask for the old block's state: then nothing. */
+static void help_ring(struct comap *region, uint32_t record, uint64_t token, uint64_t completed)
+{
+	const struct comap_thread_shm *thread = &region->threads[record];
+	const struct comap_ring_shm *ring = &region->rings[record];
+	uint64_t tail = comap_u64_load_relaxed(&thread->ring_tail); /* relaxed: any entry may be looked at */
+	uint64_t count = comap__ring_count(thread);
+
+	/* [edge intent.op] acq: after `completed`. An intent that begins later retires its block with a
+	 * stamp that is not over. */
+	if (comap_u64_load_acquire(&thread->intent.op) != COMAP_INTENT_NONE)
+		return;
+	for (uint64_t i = 0; i < count; i++) {
+		uint64_t at = (tail + i) % COMAP_RING_ENTRIES;
+		/* relaxed, both: the block's state decides */
+		uint64_t stamp = comap_u64_load_relaxed(&ring->entries[at].stamp);
+		struct comap_ref ref = { comap_u64_load_relaxed(&ring->entries[at].ref) };
+
+		if (stamp < completed)
+			free_retired(region, token, ref, stamp);
+	}
+}
+
+/* The budget is everybody's: what others have retired and do not free is freed for them. */
+static void help_rings(struct comap *region, const struct comap__row *row)
+{
+	/* [edge rcu.completed] acq: the sections that could see these blocks are over */
+	uint64_t completed = comap_u64_load_acquire(&region->control->completed);
+	uint32_t high_water = comap__threads_used(region);
+
+	for (uint32_t i = COMAP_FIRST_RECORD; i < high_water; i++)
+		if (i != row->record)
+			help_ring(region, i, row->token, completed);
+}
+
 int comap__ring_flush(struct comap *region, struct comap__row *row, uint64_t deadline_ns)
 {
 	struct comap_thread_shm *thread = &region->threads[row->record];
@@ -180,7 +220,7 @@ static bool much_waits(struct comap *region, uint32_t record)
 static uint64_t recount_retired(struct comap *region)
 {
 	uint32_t high_water = comap__threads_used(region);
-	uint64_t bytes = 0;
+	uint64_t bytes = 0, hint = comap_u64_load_relaxed(&region->control->retired_bytes); /* relaxed: a hint */
 
 	for (uint32_t i = 0; i < high_water; i++) {
 		const struct comap_thread_shm *thread = &region->threads[i];
@@ -195,7 +235,9 @@ static uint64_t recount_retired(struct comap *region)
 				bytes += comap__block_bytes(region, ref);
 		}
 	}
-	comap_u64_store_relaxed(&region->control->retired_bytes, bytes); /* relaxed: a hint */
+	/* relaxed: a hint. Only where nobody has counted on meanwhile: a thread that is stopped here would
+	 * bring back an old sum, and the others would go over the budget by the difference. */
+	comap_u64_cas_relaxed(&region->control->retired_bytes, hint, bytes);
 	return bytes;
 }
 
@@ -245,18 +287,26 @@ static int meet_budget(struct comap *region, struct comap__row *row)
 		? COMAP_FOREVER : comap_deadline_ms(PIN_PATIENCE_MS);
 	const char *what = over_budget(region) ? "more bytes than the budget of this region allows"
 	                                       : "more blocks than its thread records can keep";
+	const struct timespec pause = { .tv_nsec = 500000 };
 	int64_t seat;
 	int code;
 
 	if (comap__in_section(region))
 		return comap__fail(COMAP_CAUSE_PINNED, "%s: readers pin %s, and this thread is inside a read "
 		                   "section itself", region->path, what);
-	code = comap__synchronize_evicting(region, deadline_ns);
-	seat = code == -ETIMEDOUT ? comap__error()->seat : -1; /* what follows may fail in other ways */
-	comap__rings_drain_done(region, row->record);
-	comap__rings_adopt(region);
-	if (has_room(region, row))
-		return 0;
+	for (unsigned tries = 1;; tries++) {
+		code = comap__synchronize_evicting(region, deadline_ns);
+		seat = code == -ETIMEDOUT ? comap__error()->seat : -1; /* what follows may fail in other ways */
+		comap__rings_drain_done(region, row->record);
+		comap__rings_adopt(region);
+		help_rings(region, row);
+		if (has_room(region, row))
+			return 0;
+		/* nobody reads: that the time is over may only mean that we did not run */
+		if (code || (comap_now_ns() >= deadline_ns && tries >= PIN_TRIES))
+			break;
+		nanosleep(&pause, NULL); /* others retire meanwhile, or one stands in the midst of it */
+	}
 	if (code && seat < 0)
 		return code;
 	if (seat < 0) /* nobody reads: others retire as fast as we do */

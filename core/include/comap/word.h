@@ -52,6 +52,10 @@ static inline uint##bits##_t comap_u##bits##_or_seq_cst(struct comap_u##bits *w,
 static inline uint##bits##_t comap_u##bits##_and_acq_rel(struct comap_u##bits *w, uint##bits##_t v) \
 { return __atomic_fetch_and(&w->v, v, __ATOMIC_ACQ_REL); } \
 /* True when it was `from` and is `to` now. Failure orders as a relaxed load. */ \
+static inline bool comap_u##bits##_cas_relaxed( \
+	struct comap_u##bits *w, uint##bits##_t from, uint##bits##_t to) \
+{ return __atomic_compare_exchange_n(&w->v, &from, to, false, \
+	__ATOMIC_RELAXED, __ATOMIC_RELAXED); } \
 static inline bool comap_u##bits##_cas_acquire( \
 	struct comap_u##bits *w, uint##bits##_t from, uint##bits##_t to) \
 { return __atomic_compare_exchange_n(&w->v, &from, to, false, \
