@@ -8,6 +8,7 @@
 #include "thread.h"
 
 #include <signal.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 static int arrange_dead(void *path)
@@ -82,12 +83,54 @@ static int finds_2(const char *path)
 	return check_survive(path) == 2 ? 0 : -1;
 }
 
+/* Every kind of section, one in the other. */
+static int read_evictable(const char *path)
+{
+	int code = comap_read_begin_evictable(the_region);
+
+	if (!code)
+		code = comap_value_view(the_value).version == 1 ? comap_read_begin(the_region) : -1;
+	if (!code)
+		code = comap_read_end(the_region);
+	return code ? code : comap_read_end_evictable(the_region);
+}
+
+/* A living reader beside, inside its section for as long as this process lives. */
+static int open_beside_an_evictable(const char *path)
+{
+	int inside[2];
+	char byte;
+
+	open_value_1(path);
+	PROC_REQUIRE_OK(comap_thread_register(the_region));
+	PROC_REQUIRE_OK(pipe(inside));
+	if (fork() == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		open_value(path);
+		if (comap_read_begin_evictable(the_region) != 0 || write(inside[1], "", 1) != 1)
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	PROC_REQUIRE(read(inside[0], &byte, 1) == 1);
+	close(inside[0]);
+	close(inside[1]);
+	return 0;
+}
+
+static int evict(const char *path)
+{
+	return comap__synchronize_evicting(the_region, COMAP_FOREVER);
+}
+
 const struct step_case death_cases[] = {
 	{ "attach and reap", arrange_dead, warm_up, attach_and_reap, finds_1, only_same },
 	{ "reap", NULL, attach_beside_the_dying, reap, finds_1, only_same },
 	{ "finish a publish", arrange_half_published, warm_up, attach_and_reap, finds_2, only_same },
 	{ "adopt a ring", arrange_dead, attach_and_register, adopt, finds_1, only_same },
 	{ "take a dead one's role", NULL, attach_beside_the_dying, take_the_role, finds_1_or_2, old_or_new },
+	{ "evictable sections", NULL, open_value_1, read_evictable, finds_1, only_same },
+	{ "evict a reader", NULL, open_beside_an_evictable, evict, finds_1, only_same, .is_long = true },
 	{ "synchronize past the dead", NULL, attach_beside_the_dying, synchronize_past_the_dead, finds_1,
 	  only_same, .is_long = true },
 };
