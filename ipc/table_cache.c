@@ -45,7 +45,7 @@ static uint64_t clamp(uint64_t x, uint64_t low, uint64_t high)
 /* Marks of two bits and ghosts of 32, a sixty-fourth of the budget each at most. */
 static uint64_t marks_for(uint64_t budget_bytes)
 {
-	return clamp(power_below(budget_bytes / 64) * 4, 1024, 1ull << 38);
+	return clamp(power_below(budget_bytes / COMAP_BLOCK_ALIGN_BYTES) * 4, 1024, 1ull << 38);
 }
 
 static uint64_t ghosts_for(uint64_t budget_bytes)
@@ -247,7 +247,8 @@ static uint32_t choose_stripe(struct comap__writer *writer, bool own_first, bool
 	struct comap_table *table = writer->table;
 	struct comap_cache_stripe_shm *own = comap__cache_stripe(writer);
 	/* relaxed, all of it: numbers of a moment */
-	uint64_t share = comap_u64_load_relaxed(&table->cache->budget_bytes) / COMAP_STRIPES, next = 0;
+	uint64_t share = (comap_u64_load_relaxed(&table->cache->budget_bytes) -
+	                  comap_u64_load_relaxed(&table->cache->fixed_bytes)) / COMAP_STRIPES, next = 0;
 
 	if (own_first && comap_u64_load_relaxed(&own->told_bytes) * 8 >= share * 7)
 		return (uint32_t)(own - table->cache_stripes);

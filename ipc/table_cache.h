@@ -5,6 +5,7 @@
 #define COMAP_IPC_TABLE_CACHE_H
 
 #include "check.h"
+#include "heap.h"
 #include "table.h"
 
 #define COMAP_CACHE_MARK_MAX 3u        /* of two bits */
@@ -18,17 +19,22 @@ static inline uint32_t comap__cache_word(uint64_t hash)
 	return (uint32_t)(hash & 0xffffff) | (uint32_t)(hash >> 48 & 0xff) << 24;
 }
 
-static inline uint64_t comap__cache_place(uint32_t stripe, uint32_t word)
+/* An entry's mark is that of its block: no two share one while the heap that is in use has no more blocks of
+ * 64 bytes than there are marks. */
+static inline struct comap_u32 *comap__cache_mark_at(struct comap_table *table, uint64_t ref,
+                                                     unsigned *ret_shift)
 {
-	return (word & 0xffffff) | (uint64_t)stripe << 24 | (uint64_t)(word >> 24) << 30;
+	uint64_t place = (ref / COMAP_BLOCK_ALIGN_BYTES) & table->mark_mask;
+
+	*ret_shift = place % 16 * 2;
+	return &table->marks[place / 16];
 }
 
-static inline void comap__cache_mark(struct comap_table *table, uint64_t hash)
+static inline void comap__cache_mark(struct comap_table *table, const struct comap_entry_shm *entry)
 {
-	uint64_t place = comap__cache_place(comap__hash_stripe(hash), comap__cache_word(hash)) &
-	                 table->mark_mask;
-	struct comap_u32 *marks = &table->marks[place / 16];
-	unsigned shift = place % 16 * 2;
+	unsigned shift;
+	struct comap_u32 *marks = comap__cache_mark_at(table,
+		(uint64_t)((const char *)entry - table->object.region->view), &shift);
 	/* relaxed, both: marks are approximate. A neighbour's that is lost meanwhile is no harm. */
 	uint32_t seen = comap_u32_load_relaxed(marks);
 
@@ -36,11 +42,11 @@ static inline void comap__cache_mark(struct comap_table *table, uint64_t hash)
 		comap_u32_store_relaxed(marks, seen + (1u << shift));
 }
 
-/* The key was found: for stores too, one branch. */
-static inline void comap__table_used(struct comap_table *table, uint64_t hash)
+/* The entry was found: for stores too, one branch. */
+static inline void comap__table_used(struct comap_table *table, const struct comap_entry_shm *entry)
 {
 	if (COMAP_UNLIKELY(table->marks != NULL))
-		comap__cache_mark(table, hash);
+		comap__cache_mark(table, entry);
 }
 
 /* --- making and finding: table_cache.c -------------------------------------------------------- */
@@ -91,10 +97,11 @@ static inline size_t comap__cache_tail_bytes(const struct comap_table *table)
 }
 
 /* A place in a queue for a new entry, before it is linked; `tail` is its last word. */
-int comap__cache_enter(struct comap__writer *writer, uint64_t hash, struct comap_u64 *tail);
-/* A new block takes the place of an entry that has one. */
+int comap__cache_enter(struct comap__writer *writer, uint64_t hash, struct comap_ref ref,
+                       struct comap_u64 *tail);
+/* A new block takes the place of an entry that has one, which counts as a use. */
 void comap__cache_follow(struct comap__writer *writer, const struct comap__entry_parts *parts,
-                         struct comap_u64 *tail);
+                         struct comap_ref ref, struct comap_u64 *tail);
 /* Takes one entry away. The bytes of its block; 0: none can go now. */
 size_t comap__cache_evict_one(struct comap__writer *writer, enum comap_event why);
 /* Queues in which most words are of entries that are gone become shorter. */

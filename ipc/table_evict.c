@@ -237,22 +237,22 @@ static uint32_t stripe_index(const struct comap__writer *writer)
 	return (uint32_t)(comap__cache_stripe(writer) - writer->table->cache_stripes);
 }
 
-static unsigned mark_of(const struct comap__writer *writer, uint32_t word)
+static unsigned mark_of(const struct comap__writer *writer, uint64_t ref)
 {
-	uint64_t place = comap__cache_place(stripe_index(writer), word) & writer->table->mark_mask;
+	unsigned shift;
+	const struct comap_u32 *marks = comap__cache_mark_at(writer->table, ref, &shift);
 
-	/* relaxed: approximate */
-	return comap_u32_load_relaxed(&writer->table->marks[place / 16]) >> place % 16 * 2 & 3;
+	return comap_u32_load_relaxed(marks) >> shift & 3; /* relaxed: approximate */
 }
 
-static void set_mark(const struct comap__writer *writer, uint32_t word, unsigned mark)
+static void set_mark(const struct comap__writer *writer, uint64_t ref, unsigned mark)
 {
-	uint64_t place = comap__cache_place(stripe_index(writer), word) & writer->table->mark_mask;
-	struct comap_u32 *marks = &writer->table->marks[place / 16];
+	unsigned shift;
+	struct comap_u32 *marks = comap__cache_mark_at(writer->table, ref, &shift);
 	uint32_t seen = comap_u32_load_relaxed(marks); /* relaxed, as above */
 
-	if ((seen >> place % 16 * 2 & 3) != mark)
-		comap_u32_store_relaxed(marks, (seen & ~(3u << place % 16 * 2)) | mark << place % 16 * 2);
+	if ((seen >> shift & 3) != mark)
+		comap_u32_store_relaxed(marks, (seen & ~(3u << shift)) | mark << shift);
 }
 
 /* A ghost is {16 bits of the key, when it left:16}; it is remembered for as many departures as the stripe
@@ -314,7 +314,8 @@ static bool take_ghost(const struct comap__writer *writer, uint32_t word)
 
 /* --- coming ----------------------------------------------------------------------------------- */
 
-int comap__cache_enter(struct comap__writer *writer, uint64_t hash, struct comap_u64 *tail)
+int comap__cache_enter(struct comap__writer *writer, uint64_t hash, struct comap_ref ref,
+                       struct comap_u64 *tail)
 {
 	uint32_t word = comap__cache_word(hash);
 	uint64_t place;
@@ -322,19 +323,21 @@ int comap__cache_enter(struct comap__writer *writer, uint64_t hash, struct comap
 
 	if (code)
 		return code;
-	set_mark(writer, word, 0);
+	set_mark(writer, ref.offset_bytes, 0);
 	comap_u64_store_relaxed(tail, place); /* relaxed: before the entry is linked */
 	return 0;
 }
 
 void comap__cache_follow(struct comap__writer *writer, const struct comap__entry_parts *parts,
-                         struct comap_u64 *tail)
+                         struct comap_ref ref, struct comap_u64 *tail)
 {
 	const struct comap_u64 *old = tail_of(writer->table, parts);
+	unsigned mark = mark_of(writer, (uint64_t)((const char *)parts->entry - writer->region->view));
 
 	/* relaxed, both: under the mutex, before the link. Without a place it would stay for ever: the bytes
 	 * are damaged then. */
 	comap_u64_store_relaxed(tail, old ? comap_u64_load_relaxed(old) : 0);
+	set_mark(writer, ref.offset_bytes, mark < COMAP_CACHE_MARK_MAX ? mark + 1 : mark);
 }
 
 /* --- going ------------------------------------------------------------------------------------ */
@@ -364,12 +367,12 @@ static bool move(struct comap__writer *writer, struct candidate *candidate, enum
 /* True: it stays, at the end of the main queue. */
 static bool is_spared(struct comap__writer *writer, struct candidate *candidate, bool patient)
 {
-	unsigned mark = mark_of(writer, candidate->word);
+	unsigned mark = mark_of(writer, candidate->slot.word);
 
 	if (!patient || mark < (candidate->which == COMAP_QUEUE_SMALL ? MOVE_MARKS : 1u) ||
 	    !move(writer, candidate, COMAP_QUEUE_MAIN))
 		return false;
-	set_mark(writer, candidate->word, candidate->which == COMAP_QUEUE_SMALL ? 0 : mark - 1);
+	set_mark(writer, candidate->slot.word, candidate->which == COMAP_QUEUE_SMALL ? 0 : mark - 1);
 	return true;
 }
 

@@ -240,7 +240,7 @@ static bool find_living(struct comap_table *table, const void *key, size_t key_b
 
 	if (!comap__table_find(table, hash, key, key_bytes, parts) || comap__entry_is_gone(parts))
 		return false;
-	comap__table_used(table, hash);
+	comap__table_used(table, parts->entry);
 	return true;
 }
 
@@ -308,7 +308,7 @@ static int view_group(struct comap_table *table, size_t count, const struct coma
 		                               &parts) && !comap__entry_is_gone(&parts);
 
 		if (there)
-			comap__table_used(table, probes[i].hash);
+			comap__table_used(table, parts.entry);
 		views[i] = there ? view_of(&parts) : (struct comap_view){ 0 };
 		found += there;
 	}

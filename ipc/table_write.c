@@ -118,7 +118,7 @@ static int add_entry(struct comap__writer *writer, uint64_t hash, const struct d
 	int code = comap__stripe_found(writer);
 
 	if (!code && writer->table->cache)
-		code = comap__cache_enter(writer, hash, draft->tail);
+		code = comap__cache_enter(writer, hash, draft->ref, draft->tail);
 	if (code)
 		return code;
 	bucket = comap__writer_bucket(writer, comap__bucket_index(hash,
@@ -152,8 +152,7 @@ static int place(struct comap__writer *writer, uint64_t hash, const struct comap
 	if (!found)
 		return add_entry(writer, hash, draft);
 	if (writer->table->cache)
-		comap__cache_follow(writer, &parts, draft->tail);
-	comap__table_used(writer->table, hash);
+		comap__cache_follow(writer, &parts, draft->ref, draft->tail);
 	comap__slot_commit(writer, &slot, draft->ref.offset_bytes, 0, draft->stored_bytes -
 	                   (int64_t)(parts.key_bytes + parts.value_bytes));
 	return COMAP_TABLE_DONE;
@@ -369,7 +368,7 @@ static int make_mortal(struct comap__writer *writer, struct comap__slot *slot,
 	if (code)
 		return code;
 	if (writer->table->cache)
-		comap__cache_follow(writer, parts, draft.tail);
+		comap__cache_follow(writer, parts, draft.ref, draft.tail);
 	/* relaxed: before the slot */
 	comap_u64_store_relaxed(&draft.entry->head, parts->version << 20 | draft.head);
 	comap_u64_store_relaxed(&writer->stripe->mortal, 1);
@@ -420,7 +419,7 @@ static int add_in_place(struct comap_table *table, const void *key, size_t key_b
 			/* relaxed: the number is all there is to it */
 			*ret_value = (int64_t)comap_u64_add_relaxed(comap__writable(table->object.region, parts.value),
 			                                            (uint64_t)delta) + delta;
-			comap__table_used(table, hash);
+			comap__table_used(table, parts.entry);
 			code = 1;
 		}
 	}
