@@ -107,6 +107,22 @@ void *comap__object_open(const struct comap__object_class *class, struct comap *
 	return handle;
 }
 
+const struct comap_object_shm *comap__object_entry(const struct comap__object *object)
+{
+	uint32_t count = comap__objects_used(object->region);
+
+	for (uint32_t i = 0; i < count; i++) {
+		const struct comap_object_shm *entry = &object->region->objects[i];
+
+		/* [edge directory.live] acq: seen LIVE => the whole entry is seen */
+		if (comap_u64_load_acquire(&entry->state) == COMAP_OBJECT_LIVE &&
+		    comap_u64_load_relaxed(&entry->cell_ref) == /* relaxed: fixed while LIVE */
+		    object->cells_ref.offset_bytes)
+			return entry;
+	}
+	return NULL;
+}
+
 void comap__object_close(void *handle)
 {
 	if (handle)

@@ -30,6 +30,9 @@ struct comap__object_class {
 void *comap__object_open(const struct comap__object_class *class, struct comap *region,
                          const char *name, const struct comap_type *type,
                          const struct comap__founding *founding);
+/* Its entry in the directory; NULL where it is not to be found. */
+const struct comap_object_shm *comap__object_entry(const struct comap__object *object);
+
 /* `handle` may be NULL. */
 void comap__object_close(void *handle);
 

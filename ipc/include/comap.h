@@ -13,6 +13,7 @@
 #include <comap/seat.h>
 #include <comap/table.h>
 #include <comap/table_bulk.h>
+#include <comap/table_dump.h>
 #include <comap/table_turn.h>
 #include <comap/table_watch.h>
 #include <comap/value.h>
