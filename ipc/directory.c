@@ -77,15 +77,29 @@ static void pack_type(struct comap_object_shm *object, const struct comap_type *
 	}
 }
 
-/* One piece of memory: type, fields, names. The file's bytes are checked like anybody's. */
-static struct comap_type *unpack_type(const struct comap_object_shm *object)
+/* The entry as of now: what is checked is what is used, though somebody may scribble over the file. */
+static void copy_entry(const struct comap_object_shm *object, struct comap_object_shm *ret_copy)
 {
+	const struct comap_u64 *from = (const struct comap_u64 *)(const void *)object;
+	uint64_t *to = (uint64_t *)(void *)ret_copy;
+
+	/* relaxed: written before LIVE, which was acquired; then it never changes */
+	for (size_t i = 0; i < sizeof *object / sizeof *to; i++)
+		to[i] = comap_u64_load_relaxed(&from[i]);
+}
+
+/* One piece of memory: type, fields, names. The file's bytes are checked like anybody's. */
+static struct comap_type *unpack_type(const struct comap_object_shm *entry)
+{
+	struct comap_object_shm copy;
+	const struct comap_object_shm *object = &copy;
 	struct unpacked {
 		struct comap_type type;
 		struct comap_field fields[COMAP_TYPE_FIELDS_MAX];
 		char names[COMAP_TYPE_FIELDS_MAX + 1][32];
 	} *unpacked;
 
+	copy_entry(entry, &copy);
 	if (object->field_count > COMAP_TYPE_FIELDS_MAX) {
 		comap__fail(COMAP_CAUSE_CORRUPT, "the field list of '%.47s' is damaged", object->name);
 		return NULL;

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -121,6 +122,65 @@ static void test_a_seat_copies_as_much_as_it_has_checked(void **state)
 	run_against_sizes(0);
 }
 
+/* --- a field list that changes ---------------------------------------------------------------------- */
+
+struct tick {
+	uint64_t at_ns;
+	double price;
+};
+COMAP_FIELDS(struct tick, COMAP_FIELD(u64, at_ns), COMAP_FIELD(f64, price));
+
+static int changes_the_field_count(void *arg)
+{
+	size_t raw_bytes;
+	char *raw = map_raw(&raw_bytes);
+	const struct comap_identity_shm *identity = (const void *)raw;
+	struct comap_object_shm *object = (void *)(raw + identity->objects_offset_bytes);
+	volatile uint32_t *count = &object->field_count;
+
+	proc_post(READY);
+	while (proc_point(GO) == 0) {
+		*count = 2000;
+		*count = 2;
+	}
+	return 0;
+}
+
+static int asks_for_the_type(void *arg)
+{
+	struct comap *region = check_open_small(path, COMAP_GUEST);
+	struct comap_type *type;
+
+	PROC_REQUIRE(region);
+	for (int i = 0; i < TRIES / 4; i++) {
+		type = comap_object_type(region, "v");
+		PROC_REQUIRE(!type || type->field_count == 2);
+		free(type);
+	}
+	PROC_REQUIRE_OK(comap_close(region));
+	return 0;
+}
+
+/* As many fields as were checked; found by reading: the count was loaded three times. */
+static void test_a_field_count_is_used_as_checked(void **state)
+{
+	struct comap *region;
+	struct comap_value *value;
+	struct proc *hostile;
+
+	path = proc_path(PROC_SHM, "region");
+	region = check_open_small(path, COMAP_CREATE);
+	value = comap_value_open(region, "v", COMAP_TYPE(struct tick));
+	assert_non_null(value);
+	comap_value_close(value);
+	assert_int_equal(comap_close(region), 0);
+	hostile = proc_spawn("changes the count", changes_the_field_count, NULL);
+	proc_await(READY, 1);
+	proc_assert_ok(proc_spawn("asks", asks_for_the_type, NULL));
+	proc_post(GO);
+	proc_assert_ok(hostile);
+}
+
 /* --- block sizes that are none --------------------------------------------------------------------- */
 
 static int fills_the_region(void *arg)
@@ -168,6 +228,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		PROC_TEST(test_a_guest_copies_as_much_as_it_has_checked),
 		PROC_TEST(test_a_seat_copies_as_much_as_it_has_checked),
+		PROC_TEST(test_a_field_count_is_used_as_checked),
 		PROC_TEST(test_a_block_size_that_is_none),
 	};
 
