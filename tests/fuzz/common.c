@@ -4,6 +4,8 @@
 
 #include <comap/error.h>
 
+#include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,8 +14,8 @@
 
 #define PATHS_MAX 8u
 
-static char folder[64];
-static char paths[PATHS_MAX][128];
+static char folder[100];
+static char paths[PATHS_MAX][200];
 static unsigned path_count;
 
 void fuzz_fail(const char *file, int line, const char *what)
@@ -57,12 +59,22 @@ char *fuzz_take_string(struct fuzz_in *in, size_t length_max)
 	return copy;
 }
 
+void fuzz_folder_make(void)
+{
+	const char *given = getenv("COMAP_FUZZ_FOLDER");
+
+	if (folder[0])
+		return;
+	if (given)
+		snprintf(folder, sizeof folder, "%s", given);
+	else
+		snprintf(folder, sizeof folder, "/dev/shm/comap-test-%d-fuzz", (int)getpid());
+	FUZZ_REQUIRE(mkdir(folder, 0700) == 0 || errno == EEXIST);
+}
+
 const char *fuzz_path(const char *name)
 {
-	if (!folder[0]) {
-		snprintf(folder, sizeof folder, "/dev/shm/comap-test-%d-fuzz", (int)getpid());
-		FUZZ_REQUIRE(mkdir(folder, 0700) == 0);
-	}
+	fuzz_folder_make();
 	FUZZ_REQUIRE(path_count < PATHS_MAX);
 	snprintf(paths[path_count], sizeof paths[0], "%s/%s", folder, name);
 	return paths[path_count++];
@@ -70,9 +82,15 @@ const char *fuzz_path(const char *name)
 
 void fuzz_folder_remove(void)
 {
-	while (path_count)
-		unlink(paths[--path_count]);
+	struct dirent *entry;
+	DIR *dir = folder[0] ? opendir(folder) : NULL;
+
+	while (dir && (entry = readdir(dir)))
+		(void)unlinkat(dirfd(dir), entry->d_name, 0);
+	if (dir)
+		closedir(dir);
 	if (folder[0])
 		rmdir(folder);
 	folder[0] = 0;
+	path_count = 0;
 }

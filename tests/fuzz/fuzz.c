@@ -169,7 +169,6 @@ static void end(const struct fuzz_target *target)
 {
 	if (target->end)
 		target->end();
-	fuzz_folder_remove();
 }
 
 static int run_inputs(const struct fuzz_target *target, uint64_t count, volatile uint64_t *ret_at)
@@ -213,11 +212,13 @@ static int run_in_child(const struct fuzz_target *target)
 	pid_t pid;
 
 	FUZZ_REQUIRE(at != MAP_FAILED);
+	fuzz_folder_make(); /* here, so that it goes with this process, however the child ends */
 	pid = fork();
 	FUZZ_REQUIRE(pid >= 0);
 	if (pid == 0)
 		exit(run_inputs(target, count, at)); /* with the leak checker of ASan */
 	FUZZ_REQUIRE(waitpid(pid, &status, 0) == pid);
+	fuzz_folder_remove();
 	return judge(target, status, *at, count);
 }
 
@@ -226,6 +227,7 @@ static int run_one(const struct fuzz_target *target, struct input *input)
 	begin(target);
 	call(target, input);
 	end(target);
+	fuzz_folder_remove();
 	free(input->data);
 	return 0;
 }

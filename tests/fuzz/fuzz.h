@@ -54,8 +54,9 @@ void *fuzz_take_copy(struct fuzz_in *in, size_t size_bytes);
 /* The same as a string without NULs inside. */
 char *fuzz_take_string(struct fuzz_in *in, size_t length_max);
 
-/* A folder of this process's in memory, made by the first call; fuzz_folder_remove() takes it away with
- * the files that have been asked for. */
+/* A folder in memory ($COMAP_FUZZ_FOLDER, or one of this process's), made by the first call; a file there;
+ * and its end. */
+void fuzz_folder_make(void);
 const char *fuzz_path(const char *name);
 void fuzz_folder_remove(void);
 

@@ -18,6 +18,9 @@ ninja -C "$build" --quiet "${targets[@]/#/tests/fuzz/fuzz_}"
 share=$(($2 / ${#targets[@]}))
 [ $share -gt 0 ] || share=1
 mkdir -p "$build/found"
+COMAP_FUZZ_FOLDER=$(mktemp -d /dev/shm/comap-fuzz.XXXXXX)
+export COMAP_FUZZ_FOLDER
+trap 'rm -rf "$COMAP_FUZZ_FOLDER"' EXIT
 failed=0
 for target in "${targets[@]}"; do
 	corpus=$build/corpus/$target
