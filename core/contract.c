@@ -53,7 +53,7 @@ static int look(const struct comap_map *map, struct comap_stamp *ret_stamp)
 
 int comap_map_stamp(const struct comap_map *map, struct comap_stamp *ret_stamp)
 {
-	return look(map, ret_stamp);
+	return ret_stamp ? look(map, ret_stamp) : comap__fail(COMAP_CAUSE_ARGUMENT, "nowhere to put the stamp");
 }
 
 int comap_map_check(const struct comap_map *map, const struct comap_stamp *since)
@@ -112,8 +112,11 @@ int comap_map_notice_begin(struct comap_map *map, int signal_number)
 
 int comap_map_notice(const struct comap_map *map)
 {
-	int lease = map && map->fd >= 0 ? fcntl(map->fd, F_GETLEASE) : -1;
+	int lease;
 
+	if (!map)
+		return comap__fail(COMAP_CAUSE_ARGUMENT, "no mapping was given");
+	lease = map->fd >= 0 ? fcntl(map->fd, F_GETLEASE) : -1;
 	/* While somebody waits, the kernel shows what the lease is to become. */
 	return lease == F_UNLCK ? COMAP_NOTICE_ASKED : COMAP_NOTICE_QUIET;
 }
@@ -175,8 +178,11 @@ int comap_map_size_lock(struct comap_map *map, enum comap_size_lock kind, uint64
 
 int comap_map_size_unlock(struct comap_map *map)
 {
-	int code = map && map->fd >= 0 ? set_lock(map, F_UNLCK, F_OFD_SETLK) : 0;
+	int code;
 
+	if (!map)
+		return comap__fail(COMAP_CAUSE_ARGUMENT, "no mapping was given");
+	code = map->fd >= 0 ? set_lock(map, F_UNLCK, F_OFD_SETLK) : 0;
 	return code ? comap__fail_errno(code, "releasing the size lock of %s", comap__map_name(map)) : 0;
 }
 

@@ -530,7 +530,7 @@ bool comap__try_enter(struct comap_try *frame, const struct comap__guard_entry *
 void comap_try_leave(struct comap_try *frame)
 {
 	comap_fence_compiler(); /* the section's accesses are over */
-	if (top_frame == frame)
+	if (frame && top_frame == frame)
 		top_frame = frame->outer;
 }
 

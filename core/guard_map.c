@@ -95,7 +95,9 @@ int comap_map_status(const struct comap_map *map)
 {
 	struct comap__guard_fault fault;
 
-	if (COMAP_LIKELY(!map || !comap__guard_is_bad(map->guard)))
+	if (COMAP_UNLIKELY(!map))
+		return comap__fail(COMAP_CAUSE_ARGUMENT, "no mapping was given");
+	if (COMAP_LIKELY(!comap__guard_is_bad(map->guard)))
 		return 0;
 	fault = comap__guard_first_fault(map->guard);
 	return comap__guard_explain(&fault, comap__map_name(map));
@@ -106,6 +108,8 @@ void comap_map_fault(const struct comap_map *map, struct comap_fault *ret_fault)
 	struct comap_error before = *comap_last_error();
 	struct comap__guard_fault first;
 
+	if (!ret_fault)
+		return;
 	*ret_fault = (struct comap_fault){ .first_offset_bytes = UINT64_MAX };
 	if (!map || !map->guard)
 		return;
@@ -163,7 +167,7 @@ bool comap_try_enter(struct comap_try *frame, const struct comap_map *map)
 {
 	const void *range = !map ? NULL : map->guard ? (const void *)map->guard : &no_entry;
 
-	return comap__try_enter(frame, range);
+	return frame && comap__try_enter(frame, range);
 }
 
 int comap_try_caught(void)

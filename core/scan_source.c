@@ -553,8 +553,8 @@ int comap_scan_open(const char *path, const struct comap_scan_options *options,
 	struct comap_scan *scan = NULL;
 	int code;
 
-	if (!path)
-		return comap__fail(COMAP_CAUSE_ARGUMENT, "no path was given");
+	if (!path || !ret_scan)
+		return comap__fail(COMAP_CAUSE_ARGUMENT, "%s", path ? "nowhere to put the scan" : "no path was given");
 	code = new_scan(options, &scan);
 	if (code)
 		return code;
@@ -574,8 +574,11 @@ int comap_scan_open_fd(int fd, const struct comap_scan_options *options,
                        struct comap_scan **ret_scan)
 {
 	struct comap_scan *scan = NULL;
-	int code = new_scan(options, &scan);
+	int code;
 
+	if (!ret_scan)
+		return comap__fail(COMAP_CAUSE_ARGUMENT, "nowhere to put the scan");
+	code = new_scan(options, &scan);
 	if (code)
 		return code;
 	scan->fd = fd;

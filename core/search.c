@@ -181,6 +181,8 @@ static void pick_by_sample(struct comap_finder *finder, const unsigned char *sam
 void comap_finder_init(struct comap_finder *finder, const void *literal, uint64_t literal_bytes,
                        const void *sample, uint64_t sample_bytes)
 {
+	if (!finder)
+		return;
 	*finder = (struct comap_finder){ .literal = literal, .literal_bytes = literal_bytes };
 	if (literal_bytes < 2)
 		return;
@@ -230,9 +232,9 @@ static const unsigned char *find_avx2(const struct comap_finder *finder, const u
 const void *comap_finder_next(const struct comap_finder *finder, const void *bytes,
                               uint64_t size_bytes)
 {
-	uint64_t literal_bytes = finder->literal_bytes, done = 0;
+	uint64_t literal_bytes = finder ? finder->literal_bytes : 0, done = 0;
 
-	if (literal_bytes > size_bytes)
+	if (!finder || literal_bytes > size_bytes)
 		return NULL;
 	if (literal_bytes <= 1)
 		return literal_bytes ? memchr(bytes, *finder->literal, size_bytes) : bytes;

@@ -101,11 +101,12 @@ static bool field_same(const struct comap_field *a, const struct comap_field *b)
 int comap_type_fits(const struct comap_type *reader, const struct comap_type *writer)
 {
 	char reader_text[200], writer_text[200];
-	bool same = reader->field_count <= writer->field_count &&
-	            reader->size_bytes <= writer->size_bytes &&
-	            reader->align_bytes <= writer->align_bytes &&
-	            strcmp(reader->name, writer->name) == 0;
+	bool same;
 
+	if (!reader || !writer)
+		return comap__fail(COMAP_CAUSE_ARGUMENT, "no field list was given");
+	same = reader->field_count <= writer->field_count && reader->size_bytes <= writer->size_bytes &&
+	       reader->align_bytes <= writer->align_bytes && strcmp(reader->name, writer->name) == 0;
 	for (uint32_t i = 0; same && i < reader->field_count; i++)
 		same = field_same(&reader->fields[i], &writer->fields[i]);
 	if (same)
@@ -132,8 +133,11 @@ static size_t append(char *buffer, size_t size_bytes, size_t used, const char *f
 
 size_t comap_type_print(const struct comap_type *type, char *buffer, size_t size_bytes)
 {
-	size_t used = append(buffer, size_bytes, 0, "%s {", type->name);
+	size_t used;
 
+	if (!type)
+		return append(buffer, size_bytes, 0, "no type");
+	used = append(buffer, size_bytes, 0, "%s {", type->name);
 	for (uint32_t i = 0; i < type->field_count; i++) {
 		const struct comap_field *field = &type->fields[i];
 		size_t kind_bytes = comap_kind_bytes(field->kind);
@@ -195,10 +199,13 @@ static size_t print_bytes(const unsigned char *at, size_t length, char *buffer, 
 size_t comap_field_print(const struct comap_field *field, const void *record, char *buffer,
                          size_t size_bytes)
 {
-	const unsigned char *at = (const unsigned char *)record + field->offset_bytes;
-	size_t kind_bytes = comap_kind_bytes(field->kind);
-	size_t used = 0;
+	const unsigned char *at;
+	size_t kind_bytes, used = 0;
 
+	if (!field || !record)
+		return append(buffer, size_bytes, 0, field ? "no record" : "no field");
+	at = (const unsigned char *)record + field->offset_bytes;
+	kind_bytes = comap_kind_bytes(field->kind);
 	if (field->kind == COMAP_KIND_str)
 		return print_string(at, field->size_bytes, buffer, size_bytes);
 	if (field->kind == COMAP_KIND_bytes || kind_bytes == 0)

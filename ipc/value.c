@@ -474,6 +474,8 @@ int comap_value_reserve(struct comap_value *value, size_t size_bytes, void **ret
 	void *block;
 	int code = check_handle(value);
 
+	if (!code && !ret_data)
+		code = comap__fail(COMAP_CAUSE_ARGUMENT, "nowhere to put the address");
 	if (!code)
 		code = comap__may_change(value->object.region);
 	if (code)

@@ -90,7 +90,7 @@ COMAP_API int comap_type_check(const struct comap_type *type);
 COMAP_API int comap_type_fits(const struct comap_type *reader, const struct comap_type *writer);
 
 /* "struct fx { f64 eurusd @0; u64 at_ns @8; str[8] venue @16; } 24 bytes". Writes at most
- * `size_bytes` characters, the NUL among them; returns the length that it would have. */
+ * `size_bytes` characters, the NUL among them; returns the length that it would have. NULL: "no type". */
 COMAP_API size_t comap_type_print(const struct comap_type *type, char *buffer, size_t size_bytes);
 
 /* One value of the field, from the struct that begins at `record`, in words ("1.0842", "\"XETR\"",
