@@ -10,6 +10,7 @@ packages=(
 	libcmocka-dev                                 # the tests
 	libsmartcols-dev                              # tables and JSON of the command
 	jq scdoc                                      # to test its JSON; its manual page
+	libsqlite3-dev                                # the slow source of the example `cache`
 	libpcre2-dev                                  # regular expressions of the log analyzer
 	ieee-data                                     # the registry that the demo serves
 	gnuplot-nox                                   # its picture
