@@ -48,8 +48,10 @@ static void init_table(void *handle)
 	lay_out(table, table->shm);
 	table->seed = identity->hash_seed[0];
 	table->heap_begin = identity->heap_offset_bytes;
-	/* relaxed: nobody else has it yet */
+	table->view = table->object.region->view;
+	/* relaxed, both: nobody else has it yet */
 	comap_u64_store_relaxed(&table->heap_end, table->heap_begin);
+	comap_u64_store_relaxed(&table->near_end, 0);
 	comap__cache_find(table); /* whoever opens the table looks whether it was found */
 }
 

@@ -38,6 +38,10 @@ struct comap_table {
 	struct comap_cache_shm *cache;
 	struct comap_cache_stripe_shm *cache_stripes;
 	struct comap_u32 *ghosts;
+	/* For the short way of a look-up: the region's view; where the last entry may begin whose lengths
+	 * need no check. */
+	const char *view;
+	struct comap_u64 near_end;           /* as last seen; 0: not seen yet */
 };
 
 /* An entry taken apart. */
@@ -95,6 +99,8 @@ static inline uint32_t comap__segment_of(uint64_t index, uint64_t *ret_inside)
 	*ret_inside = log ? index - (1ull << log) : index;
 	return log ? log - 1 : 0;
 }
+
+#define COMAP__SHORT_BYTES (24u + 256 + 256) /* no entry without WIDE is longer */
 
 bool comap__table_heap_grown(struct comap_table *table, uint64_t end);
 

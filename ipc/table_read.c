@@ -25,6 +25,9 @@
 #include <errno.h>
 #include <string.h>
 #include <time.h>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -32,7 +35,6 @@
 #define GUEST_TRIES 1000
 #define FIND_TRIES 64u  /* more splits of one bucket than there can be: the bytes are damaged */
 #define GROUP 32u       /* look-ups that overlap */
-#define SHORT_BYTES (24u + 256 + 256) /* no entry without WIDE is longer */
 
 uint64_t comap__table_hash(const struct comap_table *table, const void *key, size_t key_bytes)
 {
@@ -55,8 +57,10 @@ bool comap__table_heap_grown(struct comap_table *table, uint64_t end)
 
 	if (bytes > region->identity->heap_max_bytes)
 		bytes = region->identity->heap_max_bytes;
-	/* relaxed: any value that it ever had is good */
+	/* relaxed, both: any value that it ever had is good */
 	comap_u64_store_relaxed(&table->heap_end, table->heap_begin + bytes);
+	if (bytes > COMAP__SHORT_BYTES)
+		comap_u64_store_relaxed(&table->near_end, table->heap_begin + bytes - COMAP__SHORT_BYTES);
 	return end <= table->heap_begin + bytes;
 }
 
@@ -123,7 +127,7 @@ static inline bool same_bytes(const struct comap_u64 *words, const void *key, si
 static inline bool is_entry_of(struct comap_table *table, uint64_t word, const void *key,
                                size_t key_bytes, struct comap__entry_parts *parts)
 {
-	const struct comap_entry_shm *entry = comap__table_at(table, word, SHORT_BYTES);
+	const struct comap_entry_shm *entry = comap__table_at(table, word, COMAP__SHORT_BYTES);
 	uint64_t head;
 
 	if (COMAP_LIKELY(entry && key_bytes <= 255)) {
@@ -264,7 +268,152 @@ static int check_section(struct comap_table *table)
 	                                 "a view is taken inside a read section: COMAP_READ");
 }
 
-struct comap_view comap_table_view(struct comap_table *table, const void *key, size_t key_bytes)
+/* --- the short way ---------------------------------------------------------------------------- */
+
+/* The processor has several look-ups under way at once, as many as fit into its window of some two hundred
+ * instructions: so each instruction counts. The usual case is written out: a key of at most 16 bytes, in
+ * the first bucket, under the first tag that matches, in a short entry without a time; or surely not there.
+ * Everything else goes the long way. */
+
+__attribute__((flatten)) static inline uint64_t short_hash(const void *key, size_t key_bytes, uint64_t seed)
+{
+	if (key_bytes > 16)
+		__builtin_unreachable();
+	return XXH3_64bits_withSeed(key, key_bytes, seed);
+}
+
+/* As comap__tag_matches(), a bit per slot. */
+static inline unsigned slots_of(uint64_t tags, uint64_t tag)
+{
+#if defined(__SSE2__)
+	return (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_cvtsi64_si128((int64_t)tags),
+	                                                  _mm_set1_epi8((char)tag))) & 0x7f;
+#else
+	unsigned slots = 0;
+
+	for (unsigned i = 0; i < COMAP_BUCKET_SLOTS; i++)
+		slots |= (unsigned)((tags >> i * 8 & 0xff) == tag) << i;
+	return slots;
+#endif
+}
+
+/* A key of 1 to 7 bytes as entries have it: zeros after it. */
+static inline uint64_t padded(const unsigned char *key, size_t key_bytes)
+{
+	uint64_t word = 0;
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	uint32_t first, last;
+
+	if (key_bytes < 4)
+		return key[0] | (uint64_t)key[key_bytes / 2] << key_bytes / 2 * 8 |
+		       (uint64_t)key[key_bytes - 1] << (key_bytes - 1) * 8;
+	memcpy(&first, key, 4);
+	memcpy(&last, key + key_bytes - 4, 4);
+	word = first | (uint64_t)last << (key_bytes - 4) * 8;
+#else
+	memcpy(&word, key, key_bytes);
+#endif
+	return word;
+}
+
+/* Is it the entry of this key of 1 to 16 bytes? Plain loads: entries that a section sees do not change. */
+static inline bool same_short(const struct comap_entry_shm *entry, const char *key, size_t key_bytes)
+{
+	const char *its = (const char *)entry->words;
+	uint64_t first, last, its_first, its_last;
+
+	memcpy(&its_first, its, 8);
+	if (COMAP_UNLIKELY(key_bytes < 8))
+		return its_first == padded((const unsigned char *)key, key_bytes);
+	memcpy(&first, key, 8);
+	memcpy(&last, key + key_bytes - 8, 8); /* the two overlap */
+	memcpy(&its_last, its + key_bytes - 8, 8);
+	return ((first ^ its_first) | (last ^ its_last)) == 0;
+}
+
+/* No tag matches: is the chain at its end, and has nothing moved? */
+static inline bool is_absent(const struct comap_table *table, const struct probe *probe, uint64_t shape)
+{
+	/* [edge table.slot] acq: as in search_chain() */
+	return !(comap_u64_load_acquire(&probe->bucket->slots[COMAP_BUCKET_SLOTS - 1]) & COMAP_REF_LINK) &&
+	       comap_u64_load_acquire(&probe->stripe->shape) == shape && /* [edge table.shape] acq */
+	       /* relaxed, both: as in was_moved() */
+	       comap_u64_load_relaxed(&table->shm->swaps) == probe->swaps &&
+	       (comap_u64_load_relaxed(&probe->bucket->tags) ^ probe->tags) >> 56 == 0;
+}
+
+/* The ref of the hash's bucket; 0: the long way. comap__bucket_index() and comap__segment_of() in fewer
+ * steps, for tables that have left their first buckets. */
+static inline uint64_t bucket_ref(const struct comap_stripe_shm *stripe, uint64_t hash, uint64_t shape)
+{
+	unsigned log = 63 ^ (unsigned)__builtin_clzll(shape);
+	uint64_t index = hash & ((2ull << log) - 1);
+
+	index &= ~((uint64_t)(index >= shape) << log); /* no branch: it would be a toss */
+	if (COMAP_UNLIKELY(index < COMAP_TABLE_FIRST_BUCKETS))
+		return 0;
+	log = 63 ^ (unsigned)__builtin_clzll(index);
+	/* relaxed: stored before the shape that led here */
+	return comap_u64_load_relaxed(&stripe->segments[log - 1]) +
+	       (index & ~(1ull << log)) * sizeof(struct comap_bucket_shm);
+}
+
+/* True: `view` says what there is. */
+static inline bool view_short(struct comap_table *table, const void *key, size_t key_bytes,
+                              struct comap_view *ret_view)
+{
+	/* relaxed: as in comap__table_at(). A ref below it is inside the view, with all of a short entry. */
+	uint64_t near_end = comap_u64_load_relaxed(&table->near_end), shape, ref, head;
+	uint64_t hash = short_hash(key, key_bytes, table->seed);
+	struct probe probe = { .swaps = comap__table_swaps(table) };
+	const struct comap_entry_shm *entry;
+	unsigned slots;
+
+	probe.stripe = comap__table_side(table, probe.swaps) + comap__hash_stripe(hash);
+	/* [edge table.shape] acq: seen so many buckets => each of them is whole */
+	shape = comap_u64_load_acquire(&probe.stripe->shape);
+	if (COMAP_UNLIKELY(shape - 1 >= UINT32_MAX))
+		return false;
+	ref = bucket_ref(probe.stripe, hash, shape);
+	if (COMAP_UNLIKELY(ref - 1 >= near_end || (ref & COMAP_REF_FLAGS)))
+		return false;
+	probe.bucket = (const void *)(table->view + ref);
+	/* [edge table.tags] acq: as in comap__table_find() */
+	probe.tags = comap_u64_load_acquire(&probe.bucket->tags);
+	COMAP_FAULT("table.aimed");
+	slots = slots_of(probe.tags, comap__hash_tag(hash));
+	if (COMAP_UNLIKELY(!slots)) {
+		COMAP_FAULT("table.looked");
+		*ret_view = (struct comap_view){ 0 };
+		return is_absent(table, &probe, shape);
+	}
+	/* [edge table.slot] acq: seen the ref => the whole entry is seen */
+	ref = comap_u64_load_acquire(&probe.bucket->slots[__builtin_ctz(slots)]);
+	if (COMAP_UNLIKELY(ref - 1 >= near_end || (ref & COMAP_REF_FLAGS)))
+		return false;
+	entry = (const void *)(table->view + ref);
+	__builtin_prefetch((const char *)entry + 64);
+	head = comap_u64_load_relaxed(&entry->head); /* relaxed: immutable */
+	if (COMAP_UNLIKELY((head >> 8 & 0xfff) != key_bytes || !same_short(entry, key, key_bytes)))
+		return false;
+	comap__table_used(table, entry);
+	ret_view->data = (const char *)entry->words + (key_bytes + 7) / 8 * 8;
+	ret_view->size_bytes = head & 0xff;
+	ret_view->version = head >> 20;
+	return true;
+}
+
+static inline bool may_look(const struct comap *region)
+{
+	const struct comap_u64 *mark = comap__row(region)->mark;
+
+	/* relaxed: the thread's own word. Nested, not parked; the long way knows more */
+	return mark && (comap_u64_load_relaxed(mark) & (COMAP__MARK_NESTING | COMAP__MARK_PARKED)) - 1 <
+	               COMAP__MARK_NESTING;
+}
+
+__attribute__((noinline)) static struct comap_view view_long(struct comap_table *table, const void *key,
+                                                             size_t key_bytes)
 {
 	struct comap__entry_parts parts;
 
@@ -275,6 +424,16 @@ struct comap_view comap_table_view(struct comap_table *table, const void *key, s
 	if (COMAP_UNLIKELY(check_section(table)) || !find_living(table, key, key_bytes, &parts))
 		return (struct comap_view){ 0 };
 	return view_of(&parts);
+}
+
+struct comap_view comap_table_view(struct comap_table *table, const void *key, size_t key_bytes)
+{
+	struct comap_view view;
+
+	if (COMAP_LIKELY(table && key && key_bytes - 1 < 16 && may_look(table->object.region)) &&
+	    COMAP_LIKELY(view_short(table, key, key_bytes, &view)))
+		return view;
+	return view_long(table, key, key_bytes);
 }
 
 /* Up to GROUP look-ups side by side: hashes and buckets; then tags and the first likely entry; then

@@ -23,8 +23,8 @@
 #include <errno.h>
 #include <string.h>
 
-#define LOAD_NUMERATOR 9    /* entries per bucket, on average, before it grows: 4.5 of 7 */
-#define LOAD_DENOMINATOR 2
+#define LOAD_NUMERATOR 4    /* entries per bucket, on average, before it grows: 4 of 7 */
+#define LOAD_DENOMINATOR 1
 #define SPLITS_MAX 2        /* per entry that is added */
 
 static uint64_t shape_of(const struct comap__writer *writer)
