@@ -18,6 +18,7 @@ static const char help[] =
 "\n"
 "  -r, --region NAME     the region: a name, or a path (default: registry)\n"
 "  -V, --value NAME      the value in it (default: registry)\n"
+"  -T, --table NAME      the rows as entries of a table; the value then holds the header alone\n"
 "  -k, --key COLUMN      the column to search by (default: Assignment, else the first one)\n"
 "  -s, --separator CHAR  between the cells (default: a comma; \"tab\" for a tabulator)\n"
 "  -b, --standby         wait as long as another process publishes, then take over\n"
@@ -57,6 +58,7 @@ enum { OPTION_KEEP = 256, OPTION_STATS };
 static const struct option longs[] = {
 	{ "region", required_argument, NULL, 'r' },
 	{ "value", required_argument, NULL, 'V' },
+	{ "table", required_argument, NULL, 'T' },
 	{ "key", required_argument, NULL, 'k' },
 	{ "separator", required_argument, NULL, 's' },
 	{ "standby", no_argument, NULL, 'b' },
@@ -77,6 +79,7 @@ static void take(struct producer_options *options, int letter)
 	switch (letter) {
 	case 'r': options->region = optarg; break;
 	case 'V': options->value = optarg; break;
+	case 'T': options->table = optarg; break;
 	case 'k': options->key = optarg; break;
 	case 's': options->separator = separator_from(optarg); break;
 	case 'b': options->standby = true; break;
@@ -113,7 +116,7 @@ void producer_options_parse(struct producer_options *options, int argc, char **a
 		.takeover_ms = 2000,
 		.separator = ',',
 	};
-	while ((letter = getopt_long(argc, argv, "r:V:k:s:bt:on:m:h", longs, NULL)) != -1)
+	while ((letter = getopt_long(argc, argv, "r:V:T:k:s:bt:on:m:h", longs, NULL)) != -1)
 		take(options, letter);
 	if (optind < argc)
 		options->source = argv[optind++];

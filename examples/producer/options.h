@@ -9,6 +9,7 @@
 struct producer_options {
 	const char *region;       /* name or path */
 	const char *value;
+	const char *table;        /* publish the rows in a table of this name; NULL: in the value */
 	const char *source;       /* the CSV file */
 	const char *key;          /* column, NULL: the default of registry_plan() */
 	const char *keep;         /* folder for a copy of each version's source, or NULL */

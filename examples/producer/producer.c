@@ -9,6 +9,7 @@
  *             its copy, and a successor overwrites the copy of one that nobody saw.
  * Progress:   sleeps in poll() until a signal, a change of the source, or the watchdog's turn. */
 #include "options.h"
+#include "rows.h"
 #include "source.h"
 
 #include "../common/daemon.h"
@@ -34,6 +35,7 @@ struct producer {
 	struct source_watch watch;
 	struct comap *region;
 	struct comap_value *value;
+	struct comap_table *table; /* NULL: the rows lie in the value */
 	struct comap *stats_region;
 	struct comap_value *stats_value;
 	struct producer_stats stats;
@@ -78,7 +80,9 @@ static int open_region(struct producer *producer)
 	if (producer->region)
 		producer->value = comap_value_open(producer->region, producer->options.value,
 		                                   COMAP_TYPE(struct registry_header));
-	if (producer->value)
+	if (producer->value && producer->options.table)
+		producer->table = comap_table_open(producer->region, producer->options.table, NULL);
+	if (producer->value && (producer->table || !producer->options.table))
 		return EXIT_OK;
 	log_error("%s: %s", producer->options.region, comap_error_text());
 	return EXIT_REGION;
@@ -159,6 +163,41 @@ static int keep_source(const struct producer *producer, const struct registry_pl
 	return result;
 }
 
+/* The rows into the table, all at once; then the header alone into the value, whose version tells who waits
+ * for it. A death in between leaves rows that are newer than the header: the successor publishes both. */
+static int publish_rows(struct producer *producer, struct registry_plan *plan)
+{
+	uint64_t start_ns = comap_now_ns();
+	struct registry registry;
+	void *block = malloc(plan->header.total_bytes);
+	int result = block ? 0 : -ENOMEM;
+
+	plan->header.version = comap_value_version(producer->value) + 1;
+	if (!result)
+		result = keep_source(producer, plan, plan->header.version);
+	if (!result) {
+		registry_build(plan, block);
+		result = registry_open(&registry, block, plan->header.total_bytes);
+	}
+	if (!result)
+		result = rows_publish(producer->table, &registry);
+	if (!result)
+		result = comap_value_put(producer->value, block, sizeof plan->header);
+	free(block);
+	if (result) {
+		log_error("publish: %s", comap_error_text());
+		return EXIT_FAILED;
+	}
+	producer->stats.version = plan->header.version;
+	producer->stats.rows = plan->header.row_count;
+	producer->stats.build_ns = comap_now_ns() - start_ns;
+	producer->stats.publish_ns = 0; /* not told apart here */
+	producer->stats.published++;
+	producer->source_hash = plan->header.source_hash;
+	tell(producer, PRODUCER_IDLE);
+	return EXIT_OK;
+}
+
 /* Builds the version in place and publishes it. The version before stands when it fails. */
 static int publish(struct producer *producer, struct registry_plan *plan)
 {
@@ -227,7 +266,7 @@ static int load(struct producer *producer, bool always)
 		result = EXIT_SOURCE;
 	} else if (always || plan.header.source_hash != producer->source_hash) {
 		plan.header.source_time_ns = text.time_ns;
-		result = publish(producer, &plan);
+		result = producer->table ? publish_rows(producer, &plan) : publish(producer, &plan);
 		if (result == EXIT_OK)
 			report(producer, &plan);
 	}
@@ -319,6 +358,7 @@ static void finish(struct producer *producer)
 	if (producer->value)
 		comap_value_release(producer->value);
 	comap_value_close(producer->value);
+	comap_table_close(producer->table);
 	if (producer->region)
 		comap_close(producer->region);
 	source_watch_close(&producer->watch);
