@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* A table of a million entries, keys of 16 bytes, values of 100, in random order: comap, LMDB, and the
- * floor: a plain open-addressing table of whole entries in the same mapping, with the same hash.
+/* A table of a million entries, keys of 16 bytes, values of 100, in random order, against
+ * the floor: a plain open-addressing table of whole entries in the same mapping, with the same hash.
  *
  *     COMAP_BENCH_KEYS=10000000 bench_table      another number of keys
  *
- * Every look-up sums its value, word by word. Goals are of the floor's time or of LMDB's. */
-#include "kit.h"
+ * Every look-up sums its value, word by word. Goals are of the floor's time. Peers: table/peers.c. */
+#include "table/work.h"
 
 #include <comap.h>
 
@@ -15,51 +15,26 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#ifdef HAVE_LMDB
-#include <lmdb.h>
-#endif
 
-#define KEY_BYTES 16u
-#define VALUE_BYTES 100u
+#define SLICE_NS 5000000.0      /* some 30,000 look-ups: page tables and directory are in the caches again */
 #define GROUP 256u             /* keys of one call that takes many */
 #define WRITE_EVERY_NS 1000.0  /* of the writer beside: about a tenth of the reader's operations */
 
 enum { STOP, READY, WRITES };
 
-struct key { uint64_t words[2]; };
 struct whole { struct key key; uint64_t words[14]; }; /* the floor's entry: 16 + 100, and 12 to spare */
 
 static uint64_t key_count = 1000000, slot_mask;
 static struct comap *region;
 static struct comap_table *table;
 static struct comap_value *floor_value;
-static uint64_t floor_offset_slots;
+static const struct whole *floor_slots;
 static uint64_t random_state = 88172645463325252ull;
 static char payload[VALUE_BYTES];
 
-static struct key key_of(uint64_t number)
-{
-	return (struct key){ { number * 0x9e3779b97f4a7c15ull + 1, ~number } };
-}
-
-/* A key of the table at random: xorshift, whose next number does not wait for a look-up. */
 static inline struct key random_key(uint64_t first)
 {
-	random_state ^= random_state << 13;
-	random_state ^= random_state >> 7;
-	random_state ^= random_state << 17;
-	return key_of(first + (uint64_t)((unsigned __int128)random_state * key_count >> 64));
-}
-
-static inline uint64_t sum(const void *value)
-{
-	uint64_t total = 0, word;
-
-	for (unsigned i = 0; i + 8 <= VALUE_BYTES; i += 8) {
-		memcpy(&word, (const char *)value + i, 8);
-		total += word;
-	}
-	return total;
+	return key_of(first + random_below(&random_state, key_count));
 }
 
 /* --- the floor ------------------------------------------------------------------------------------------ */
@@ -78,6 +53,12 @@ static inline const struct whole *floor_find(const struct whole *slots, const st
 	}
 }
 
+/* Whole entries, of two lines each. */
+static struct whole *whole_lines(const void *data)
+{
+	return (struct whole *)(((uintptr_t)data + 127) & ~(uintptr_t)127);
+}
+
 static void floor_make(void)
 {
 	uint64_t slots = 2;
@@ -89,8 +70,7 @@ static void floor_make(void)
 	slot_mask = slots - 1;
 	floor_value = comap_value_open(region, "floor", NULL);
 	bench_need(floor_value && comap_value_reserve(floor_value, (slots + 1) * sizeof *all, &data) == 0);
-	floor_offset_slots = (128 - ((uintptr_t)data & 127)) & 127; /* whole entries, of two lines */
-	all = (void *)((char *)data + floor_offset_slots);
+	all = whole_lines(data);
 	memset(all, 0, slots * sizeof *all);
 	for (uint64_t i = 0; i < key_count; i++) {
 		struct key key = key_of(i);
@@ -102,6 +82,8 @@ static void floor_make(void)
 		memcpy(all[at & slot_mask].words, payload, VALUE_BYTES);
 	}
 	bench_need(comap_value_publish(floor_value) == 0);
+	COMAP_READ(region)
+		floor_slots = whole_lines(comap_value_view(floor_value).data); /* it stays: the value is not changed */
 }
 
 static void floor_loop(void *context, uint64_t count)
@@ -112,8 +94,22 @@ static void floor_loop(void *context, uint64_t count)
 		struct key key = random_key(0);
 
 		bench_need(comap_read_begin(region) == 0);
-		total += sum(floor_find((const void *)((const char *)comap_value_view(floor_value).data +
-		                                       floor_offset_slots), &key)->words);
+		total += sum(floor_find(floor_slots, &key)->words);
+		comap_read_end(region);
+	}
+	bench_use(total);
+}
+
+/* The floor where it is not known beforehand where it lies, as in a region others publish in. */
+static void floor_value_loop(void *context, uint64_t count)
+{
+	uint64_t total = 0;
+
+	for (uint64_t i = 0; i < count; i++) {
+		struct key key = random_key(0);
+
+		bench_need(comap_read_begin(region) == 0);
+		total += sum(floor_find(whole_lines(comap_value_view(floor_value).data), &key)->words);
 		comap_read_end(region);
 	}
 	bench_use(total);
@@ -193,49 +189,6 @@ static void write_beside(void *context)
 	}
 }
 
-/* --- LMDB ------------------------------------------------------------------------------------- */
-
-#ifdef HAVE_LMDB
-static MDB_env *lmdb_env;
-static MDB_txn *lmdb_txn;
-static MDB_dbi lmdb_dbi;
-
-static void lmdb_make(void)
-{
-	MDB_txn *txn;
-
-	bench_need(mdb_env_create(&lmdb_env) == 0);
-	bench_need(mdb_env_set_mapsize(lmdb_env, key_count * 1024 + (64u << 20)) == 0);
-	bench_need(mdb_env_open(lmdb_env, bench_path("lmdb"), MDB_NOSUBDIR | MDB_NOSYNC | MDB_NOLOCK,
-	                        0600) == 0);
-	bench_need(mdb_txn_begin(lmdb_env, NULL, 0, &txn) == 0);
-	bench_need(mdb_dbi_open(txn, NULL, 0, &lmdb_dbi) == 0);
-	for (uint64_t i = 0; i < key_count; i++) {
-		struct key key = key_of(i);
-		MDB_val name = { sizeof key, &key }, value = { VALUE_BYTES, payload };
-
-		bench_need(mdb_put(txn, lmdb_dbi, &name, &value, 0) == 0);
-	}
-	bench_need(mdb_txn_commit(txn) == 0);
-	bench_need(mdb_txn_begin(lmdb_env, NULL, MDB_RDONLY, &lmdb_txn) == 0);
-}
-
-/* Its best: one transaction for all. */
-static void lmdb_loop(void *context, uint64_t count)
-{
-	uint64_t total = 0;
-
-	for (uint64_t i = 0; i < count; i++) {
-		struct key key = random_key(0);
-		MDB_val name = { sizeof key, &key }, value;
-
-		bench_need(mdb_get(lmdb_txn, lmdb_dbi, &name, &value) == 0);
-		total += sum(value.mv_data);
-	}
-	bench_use(total);
-}
-#endif
-
 /* --- all -------------------------------------------------------------------------------------- */
 
 static double load_ns, bytes_per_entry;
@@ -248,8 +201,8 @@ static void set_up(void)
 	struct comap_check held;
 	uint64_t begin;
 
-	for (unsigned i = 0; i < VALUE_BYTES; i++)
-		payload[i] = (char)(i * 7 + 1);
+	value_fill(payload);
+	bench_slices(SLICE_NS);
 	region = comap_open(bench_path("region"), COMAP_CREATE);
 	table = region ? comap_table_open(region, "t", NULL) : NULL;
 	bench_need(table);
@@ -264,11 +217,6 @@ static void set_up(void)
 	bytes_per_entry = (double)(held.committed_bytes - held.free_bytes) /
 	                  (double)key_count;
 	floor_make();
-#ifdef HAVE_LMDB
-	lmdb_make();
-#else
-	bench_note("LMDB is not installed: not measured");
-#endif
 	second = bench_helper_start(BENCH_PROCESS, attach, NULL);
 }
 
@@ -303,6 +251,7 @@ int main(int argc, char **argv)
 	set_up();
 
 	struct bench_metric *floor_get = bench_metric("get, the floor", "ns");
+	struct bench_metric *floor_found = bench_metric("get, the floor as a value", "ns");
 	struct bench_metric *get = bench_metric("get", "ns");
 	struct bench_metric *many = bench_metric("get, 256 at once", "ns");
 	struct bench_metric *miss = bench_metric("get, not there", "ns");
@@ -313,13 +262,10 @@ int main(int argc, char **argv)
 	struct bench_metric *beside = bench_metric("get, a writer beside", "ns");
 	struct bench_metric *load = bench_metric("load, per entry", "ns");
 	struct bench_metric *memory = bench_metric("memory per entry", "bytes");
-#ifdef HAVE_LMDB
-	struct bench_metric *lmdb = bench_metric("get, LMDB", "ns");
-#endif
 
 	while (bench_round()) {
 		struct bench_case reads[] = {
-			{ floor_get, floor_loop }, { get, get_loop }, { many, get_many_loop }, { miss, miss_loop },
+			{ floor_get, floor_loop }, { floor_found, floor_value_loop }, { get, get_loop }, { many, get_many_loop }, { miss, miss_loop },
 		};
 		struct bench_case pairs[] = {
 			{ floor_two, floor_loop, NULL, second }, { two, get_loop, NULL, second },
@@ -327,10 +273,6 @@ int main(int argc, char **argv)
 		struct bench_case writes[] = { { put, put_loop } };
 
 		bench_interleave(reads, sizeof reads / sizeof reads[0]);
-#ifdef HAVE_LMDB
-		/* On its own: it would drive the others' lines out of the cache. */
-		bench_interleave(&(struct bench_case){ lmdb, lmdb_loop }, 1);
-#endif
 		bench_interleave(pairs, sizeof pairs / sizeof pairs[0]);
 		measure_beside(alone, false);
 		measure_beside(beside, true);
@@ -340,6 +282,8 @@ int main(int argc, char **argv)
 	}
 	bench_show(floor_get);
 	bench_against(get, floor_get, 1.25);
+	bench_show(floor_found);
+	bench_against(get, floor_found, 0);
 	bench_against(many, floor_get, 0.5);
 	bench_show(miss);
 	bench_show(floor_two);
@@ -348,10 +292,6 @@ int main(int argc, char **argv)
 	bench_at_most(put, 1000);
 	bench_show(load);
 	bench_at_most(memory, (KEY_BYTES + VALUE_BYTES) * 1.25 + 24);
-#ifdef HAVE_LMDB
-	bench_show(lmdb);
-	bench_against(get, lmdb, 0.125);
-#endif
 	bench_helper_end(second);
 	comap_value_close(floor_value);
 	comap_table_close(table);

@@ -27,7 +27,7 @@
 #define LINE_BYTES 128u
 
 static unsigned cpus[2] = { 0, 1 };
-static double ns_per_tick = 1;
+static double ns_per_tick = 1, slice_ns = SLICE_NS;
 static uint64_t stamp_ticks;  /* what two time stamps in a row cost */
 static char *shared_lines;    /* mapped before anybody forks */
 
@@ -130,6 +130,8 @@ static double run(bench_loop *loop, void *context, uint64_t count)
 
 static double slice(struct bench_case *this);
 
+void bench_slices(double length_ns) { slice_ns = length_ns; }
+
 /* Finds the count that takes about a slice. */
 static void calibrate(struct bench_case *this)
 {
@@ -139,11 +141,11 @@ static void calibrate(struct bench_case *this)
 		return;
 	if (this->only_helper) {
 		this->count = 8;
-		this->count *= (uint64_t)(SLICE_NS / 8 / slice(this)) + 1;
+		this->count *= (uint64_t)(slice_ns / 8 / slice(this)) + 1;
 		return;
 	}
 	run(this->loop, this->context, count);
-	while (run(this->loop, this->context, count) * (double)count < SLICE_NS / 4)
+	while (run(this->loop, this->context, count) * (double)count < slice_ns / 4)
 		count *= 2;
 	this->count = count * 4;
 }

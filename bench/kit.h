@@ -103,6 +103,10 @@ struct bench_case {
  * slices counts. With a helper, a slice is the mean of both. */
 void bench_interleave(struct bench_case *cases, unsigned case_count);
 
+/* How long the slices are from now on; default 1 ms. Longer where the caches must fill anew after
+ * another case's turn: a slice that is mostly that says little. */
+void bench_slices(double length_ns);
+
 /* --- others ----------------------------------------------------------------------------------------- */
 
 /* Words that all processes of the program share, zero at the start. */

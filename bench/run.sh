@@ -2,7 +2,8 @@
 # Runs the benchmarks of a build: bench/run.sh BUILD_DIR [FILTER] [OPTION ...]
 #
 # FILTER is a part of a name: rcu, value, mutex, core (core takes SIZE, DIR, ROUNDS and parts in place of
-# options: core/run.sh; without a filter it runs in its short form). Options go to each program: --rounds N, --out DIR,
+# options: core/run.sh; without a filter it runs in its short form), table (
+# `table peers`: against others, alone). Options go to each program: --rounds N, --out DIR,
 # --dir DIR, --cpus A,B. Tables go to standard output, the figures of every round to bench-out/*.json.
 # The status is 0 whether goals are met or not: these are figures, not tests.
 set -euo pipefail
@@ -24,6 +25,14 @@ if [ "$filter" = core ]; then
 	exec "${nice[@]}" bench/core/run.sh "$build" "$@"
 fi
 
+part=
+if [ "$filter" = table ] && [ $# -gt 0 ] && [ "${1#-}" = "$1" ]; then # a part of the table's bench alone
+	part=$1
+	shift
+	[ -x "$build/bench/table/$part" ] || { echo "bench: the table's bench has no part '$part'" >&2; exit 2; }
+	exec "${nice[@]}" "$build/bench/table/$part" "$@"
+fi
+
 found=
 for program in "$build"/bench/bench_*; do
 	case ${program##*/} in *"$filter"*) ;; *) continue ;; esac
@@ -31,6 +40,7 @@ for program in "$build"/bench/bench_*; do
 	found=yes
 	"${nice[@]}" "$program" "$@"
 done
+case table in *"$filter"*) "${nice[@]}" "$build/bench/table/peers" "$@" ;; esac
 if [ -z "$found" ]; then
 	echo "bench: nothing is called '$filter' in $build/bench" >&2
 	exit 2

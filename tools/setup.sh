@@ -22,7 +22,7 @@ packages=(
 	procps systemd                                # ps; systemd-analyze verify
 )
 # What only some commands need: tools/setup.sh bench
-[ "${1:-}" = bench ] && packages+=(liblmdb-dev)   # a peer of the benchmarks
+[ "${1:-}" = bench ] && packages+=(liblmdb-dev libsqlite3-dev memcached redis-server)   # peers of the benchmarks
 
 missing=()
 for package in "${packages[@]}"; do
