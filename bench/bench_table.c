@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A table of a million entries, keys of 16 bytes, values of 100, in random order, against
- * the floor: a plain open-addressing table of whole entries in the same mapping, with the same hash.
+/* A table of a million entries, keys of 16 bytes, values of 100, in random order,
+ * against the floor: a plain open-addressing table of whole entries in the same mapping, same hash.
  *
  *     COMAP_BENCH_KEYS=10000000 bench_table      another number of keys
  *
@@ -16,7 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SLICE_NS 5000000.0      /* some 30,000 look-ups: page tables and directory are in the caches again */
+#define SLICE_NS 5000000.0     /* some 30,000 look-ups: the caches are full of this case again */
 #define GROUP 256u             /* keys of one call that takes many */
 #define WRITE_EVERY_NS 1000.0  /* of the writer beside: about a tenth of the reader's operations */
 
@@ -265,7 +265,8 @@ int main(int argc, char **argv)
 
 	while (bench_round()) {
 		struct bench_case reads[] = {
-			{ floor_get, floor_loop }, { floor_found, floor_value_loop }, { get, get_loop }, { many, get_many_loop }, { miss, miss_loop },
+			{ floor_get, floor_loop }, { floor_found, floor_value_loop }, { get, get_loop },
+			{ many, get_many_loop }, { miss, miss_loop },
 		};
 		struct bench_case pairs[] = {
 			{ floor_two, floor_loop, NULL, second }, { two, get_loop, NULL, second },

@@ -2,9 +2,9 @@
 # Runs the benchmarks of a build: bench/run.sh BUILD_DIR [FILTER] [OPTION ...]
 #
 # FILTER is a part of a name: rcu, value, mutex, core (core takes SIZE, DIR, ROUNDS and parts in place of
-# options: core/run.sh; without a filter it runs in its short form), table (
-# `table peers`: against others, alone). Options go to each program: --rounds N, --out DIR,
-# --dir DIR, --cpus A,B. Tables go to standard output, the figures of every round to bench-out/*.json.
+# options: core/run.sh; without a filter it runs in its short form), table
+# (`table peers`: only what is measured against others). Options go to each program: --rounds N,
+# --out DIR, --dir DIR, --cpus A,B. Tables go to standard output, the figures of every round to bench-out/*.json.
 # The status is 0 whether goals are met or not: these are figures, not tests.
 set -euo pipefail
 cd "$(dirname "$0")/.."
