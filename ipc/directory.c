@@ -25,6 +25,8 @@
 #include <string.h>
 #include <time.h>
 
+#define LOCK_MS 2000 /* an owner that stands still is named after so long */
+
 const char *comap__kind_text(uint32_t kind)
 {
 	return kind == COMAP_KIND_OBJECT_VALUE ? "value" : kind == COMAP_KIND_OBJECT_TABLE ? "table" : "unknown";
@@ -261,7 +263,7 @@ static int find_or_create(struct comap *region, const char *name, enum comap_obj
 
 	if (!row)
 		return -comap_last_error()->code;
-	code = comap__mutex_lock(region, mutex, row->token, comap_deadline_ms(10000));
+	code = comap__mutex_lock(region, mutex, row->token, comap_deadline_ms(LOCK_MS));
 	if (code < 0)
 		return code;
 	if (code > 0)

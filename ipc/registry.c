@@ -14,9 +14,12 @@
 #include "error.h"
 #include "region.h"
 
+#include <linux/membarrier.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #include <urcu-bp.h>
 #include <urcu/rculfhash.h>
 #include <xxhash.h>
@@ -35,6 +38,35 @@ struct comap__entry {
 static struct cds_lfht *table;
 static pthread_once_t table_once = PTHREAD_ONCE_INIT;
 static pthread_mutex_t changes = PTHREAD_MUTEX_INITIALIZER;
+
+/* --- a filter against membarrier() that comes after the start ----------------------------------- */
+
+static bool liburcu_barrier;    /* liburcu-bp has learnt, as this program began, that the call works */
+
+static bool can_private_barrier(void)
+{
+	return syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0;
+}
+
+/* When liburcu-bp looks for itself, in a constructor of its own. */
+static __attribute__((constructor)) void learn_barrier(void)
+{
+	long commands = syscall(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0, 0);
+
+	liburcu_barrier = commands > 0 && (commands & MEMBARRIER_CMD_PRIVATE_EXPEDITED);
+}
+
+/* Waits for the lookups that may have found an entry (I3). False where that cannot be waited for: liburcu
+ * would end the program. */
+static bool wait_for_lookups(void)
+{
+	if (liburcu_barrier && !can_private_barrier())
+		return false;
+	urcu_bp_synchronize_rcu();
+	return true;
+}
+
+/* --- the table ----------------------------------------------------------------------------------- */
 
 static void before_fork(void)
 {
@@ -199,13 +231,17 @@ static void free_entry(struct comap__entry *entry)
 
 void comap__registry_put(struct comap__entry *entry)
 {
+	bool unseen;
+
 	/* Each put releases what its holder did; the last acquires it all. */
 	if (__atomic_fetch_sub(&entry->references, 1, __ATOMIC_ACQ_REL) != 1)
 		return;
 	pthread_mutex_lock(&changes);
 	unlist(entry);
 	pthread_mutex_unlock(&changes);
-	urcu_bp_synchronize_rcu(); /* I3 */
+	unseen = wait_for_lookups();
+	/* What a lookup without a reference looks at is the entry, not its handle (I2). */
 	entry->unmake(entry->handle);
-	free_entry(entry);
+	if (unseen)
+		free_entry(entry); /* else it stays: some hundred bytes for each last close */
 }
