@@ -104,6 +104,12 @@ static void test_table(void **state)
 	run_cases(turn_cases, turn_case_count);
 }
 
+static void test_cache(void **state)
+{
+	not_with_sanitizers();
+	run_cases(cache_cases, cache_case_count);
+}
+
 static void test_death(void **state)
 {
 	not_with_sanitizers();
@@ -204,6 +210,7 @@ int main(int argc, char **argv)
 		PROC_TEST(test_value),
 		PROC_TEST(test_places),
 		PROC_TEST(test_table),
+		PROC_TEST(test_cache),
 		PROC_TEST(test_death),
 		PROC_TEST(test_repairs),
 	};
