@@ -347,6 +347,12 @@ enum comap_journal_op {
 	COMAP_JOURNAL_SPLIT = 2,             /* bucket number `word` is built, then published */
 };
 
+enum comap_mortal {
+	COMAP_MORTAL_NONE = 0,
+	COMAP_MORTAL_SOME = 1,               /* there have been some */
+	COMAP_MORTAL_MANY = 2,               /* the last look found some that were over */
+};
+
 struct comap_stripe_shm {
 	/* Cell 0. W: holder of the mutex (a mutex word: mutex.c).  X: the next holder repairs. */
 	struct comap_u64 mutex;
@@ -361,7 +367,7 @@ struct comap_stripe_shm {
 	struct comap_u64 journal_bytes;
 	struct comap_u64 unrepaired;         /* 1: a taker could not repair; the next one must */
 	struct comap_u64 hand;               /* the bucket that is looked through for expired entries next */
-	struct comap_u64 mortal;             /* 1: there have been entries that expire */
+	struct comap_u64 mortal;             /* enum comap_mortal: are there entries that expire? */
 	struct comap_u64 expired;            /* statistics from here on */
 	struct comap_u64 repairs;
 	struct comap_u64 overflows;          /* buckets chained behind others */

@@ -283,8 +283,10 @@ void comap__bucket_set_tag(struct comap_bucket_shm *bucket, unsigned index, uint
 /* Is there a place on the thread's ring for one more, beyond the one that is reserved? */
 bool comap__writer_has_room(const struct comap__writer *writer);
 
-/* Takes the expired entries of a chain away, as far as the ring has room. */
-void comap__chain_expire(struct comap__writer *writer, struct comap_bucket_shm *bucket);
+/* Empty buckets at the end of a chain go, as far as the ring has room. `bucket` is its first. */
+void comap__chain_trim(struct comap__writer *writer, struct comap_bucket_shm *bucket);
+/* Takes the expired entries of a chain away, as far as the ring has room. How many. */
+unsigned comap__chain_expire(struct comap__writer *writer, struct comap_bucket_shm *bucket);
 
 /* Takes the entries of a chain away while the ring has room; true when none is left. */
 bool comap__chain_clear(struct comap__writer *writer, struct comap_bucket_shm *bucket);

@@ -410,6 +410,13 @@ static bool next_candidate(struct comap__writer *writer, struct candidate *candi
 	return false;
 }
 
+static void trim_chain(struct comap__writer *writer, uint32_t word)
+{
+	uint64_t shape = comap_u64_load_relaxed(&writer->stripe->shape); /* relaxed: under the mutex */
+
+	comap__chain_trim(writer, comap__writer_bucket(writer, comap__bucket_index(word & 0xffffff, shape)));
+}
+
 size_t comap__cache_evict_one(struct comap__writer *writer, enum comap_event why)
 {
 	struct comap_cache_stripe_shm *stripe = comap__cache_stripe(writer);
@@ -430,6 +437,7 @@ size_t comap__cache_evict_one(struct comap__writer *writer, enum comap_event why
 		if (!over && candidate.which == COMAP_QUEUE_SMALL)
 			leave_ghost(writer, candidate.word);
 		advance(&stripe->queues[candidate.which]);
+		trim_chain(writer, candidate.word);
 		writer->evicted += !over;
 		return size_bytes;
 	}

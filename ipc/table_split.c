@@ -124,6 +124,28 @@ int comap__chain_drop(struct comap__writer *writer, struct comap_bucket_shm *buc
 	return 0;
 }
 
+static bool is_empty(const struct comap_bucket_shm *bucket)
+{
+	for (unsigned i = 0; i < COMAP_BUCKET_SLOTS; i++)
+		if (comap_u64_load_relaxed(&bucket->slots[i])) /* relaxed: under the mutex */
+			return false;
+	return true;
+}
+
+/* Entries come to the first free slot, so that the ends of chains become empty where entries go. Nothing is
+ * moved: one store each. */
+void comap__chain_trim(struct comap__writer *writer, struct comap_bucket_shm *bucket)
+{
+	struct comap_bucket_shm *before, *last;
+
+	for (unsigned n = 0; bucket && n < COMAP_TABLE_CHAIN_MAX; n++) {
+		last = last_of(writer, bucket, &before);
+		if (COMAP_LIKELY(!last) || !is_empty(last) || !comap__writer_has_room(writer))
+			return;
+		unlink_last(writer, before);
+	}
+}
+
 /* --- compacting ------------------------------------------------------------------------------- */
 
 /* Is the word in the chain before `end`? */

@@ -399,9 +399,11 @@ void comap__slot_remove(struct comap__writer *writer, struct comap__slot *slot,
 		comap_u64_add_relaxed(&writer->stripe->expired, 1); /* relaxed: a counter */
 }
 
-void comap__chain_expire(struct comap__writer *writer, struct comap_bucket_shm *bucket)
+unsigned comap__chain_expire(struct comap__writer *writer, struct comap_bucket_shm *bucket)
 {
+	struct comap_bucket_shm *first = bucket;
 	struct comap__entry_parts parts;
+	unsigned count = 0;
 
 	for (unsigned n = 0; bucket && n < COMAP_TABLE_CHAIN_MAX; n++) {
 		for (unsigned i = 0; i < COMAP_BUCKET_SLOTS; i++) {
@@ -413,7 +415,11 @@ void comap__chain_expire(struct comap__writer *writer, struct comap_bucket_shm *
 			    !comap__entry_is_over(&parts) || !comap__writer_has_room(writer))
 				continue;
 			comap__slot_remove(writer, &slot, &parts, COMAP_EVENT_EXPIRED);
+			count++;
 		}
 		bucket = comap__bucket_next(writer, bucket);
 	}
+	if (count)
+		comap__chain_trim(writer, first);
+	return count;
 }

@@ -20,6 +20,7 @@
 #include <string.h>
 
 #define ADD_TRIES 1000       /* a counter that others make and remove again and again */
+#define HAND_BUCKETS 4       /* that one write looks through at most */
 #define HAND_EVERY 4         /* of so many writes one looks for expired entries elsewhere */
 #define HELP_EVERY 64        /* of so many writes one empties what a bulk load has left */
 
@@ -158,18 +159,29 @@ static int place(struct comap__writer *writer, uint64_t hash, const struct comap
 	return COMAP_TABLE_DONE;
 }
 
-/* Now and then, where entries expire: those of one more bucket are taken away. */
+static void note_mortal(struct comap__writer *writer)
+{
+	if (!comap_u64_load_relaxed(&writer->stripe->mortal)) /* relaxed, both: under the mutex */
+		comap_u64_store_relaxed(&writer->stripe->mortal, COMAP_MORTAL_SOME);
+}
+
+/* Where entries expire: those of further buckets are taken away. Where the last look found some, so does each
+ * write, bucket by bucket until one has none; else one write in a few looks at one. */
 static void move_hand(struct comap__writer *writer)
 {
 	struct comap_stripe_shm *stripe = writer->stripe;
 	/* relaxed, all of it: under the mutex */
 	uint64_t hand = comap_u64_load_relaxed(&stripe->hand), shape = comap_u64_load_relaxed(&stripe->shape);
+	uint64_t mortal = comap_u64_load_relaxed(&stripe->mortal);
+	bool found = true;
 
-	if (!comap_u64_load_relaxed(&stripe->mortal) || shape == 0 ||
-	    comap_u64_load_relaxed(&stripe->sequence) % HAND_EVERY)
+	if (!mortal || shape == 0 ||
+	    (mortal != COMAP_MORTAL_MANY && comap_u64_load_relaxed(&stripe->sequence) % HAND_EVERY))
 		return;
-	comap__chain_expire(writer, comap__writer_bucket(writer, hand % shape));
-	comap_u64_store_relaxed(&stripe->hand, (hand + 1) % shape);
+	for (unsigned i = 0; i < HAND_BUCKETS && found; i++, hand++)
+		found = comap__chain_expire(writer, comap__writer_bucket(writer, hand % shape)) > 0;
+	comap_u64_store_relaxed(&stripe->hand, hand % shape);
+	comap_u64_store_relaxed(&stripe->mortal, found ? COMAP_MORTAL_MANY : COMAP_MORTAL_SOME);
 }
 
 static int lock_and_place(struct comap__writer *writer, uint64_t hash,
@@ -187,7 +199,7 @@ static int lock_and_place(struct comap__writer *writer, uint64_t hash,
 	if (code == COMAP_TABLE_DONE) {
 		comap__turns_end(writer, hash);
 		if (draft->head >> 16 & COMAP_ENTRY_MORTAL)
-			comap_u64_store_relaxed(&writer->stripe->mortal, 1); /* relaxed: under the mutex */
+			note_mortal(writer); /* relaxed: under the mutex */
 		move_hand(writer);
 		if (writer->table->cache)
 			comap__cache_tidy(writer);
@@ -348,6 +360,8 @@ int comap_table_remove(struct comap_table *table, const void *key, size_t key_by
 		there = !comap__entry_is_gone(&parts);
 		comap__slot_commit(&writer, &slot, 0, -1, -(int64_t)(parts.key_bytes + parts.value_bytes));
 		comap__bucket_set_tag(slot.bucket, slot.index, 0);
+		comap__chain_trim(&writer, comap__writer_bucket(&writer, comap__bucket_index(hash,
+			comap_u64_load_relaxed(&writer.stripe->shape)))); /* relaxed: under the mutex */
 	}
 	comap__stripe_unlock(&writer);
 	return there ? COMAP_TABLE_DONE : COMAP_TABLE_MISSING;
@@ -371,7 +385,7 @@ static int make_mortal(struct comap__writer *writer, struct comap__slot *slot,
 		comap__cache_follow(writer, parts, draft.ref, draft.tail);
 	/* relaxed: before the slot */
 	comap_u64_store_relaxed(&draft.entry->head, parts->version << 20 | draft.head);
-	comap_u64_store_relaxed(&writer->stripe->mortal, 1);
+	note_mortal(writer);
 	comap__slot_commit(writer, slot, draft.ref.offset_bytes, 0, 0);
 	return 0;
 }
@@ -393,7 +407,7 @@ int comap_table_touch(struct comap_table *table, const void *key, size_t key_byt
 	} else if (parts.expires) {
 		/* relaxed: one word, which readers compare with the time */
 		comap_u64_store_relaxed(comap__writable(writer.region, parts.expires), expires_ns);
-		comap_u64_store_relaxed(&writer.stripe->mortal, 1); /* relaxed: under the mutex */
+		note_mortal(&writer); /* relaxed: under the mutex */
 	} else if (expires_ns) {
 		code = make_mortal(&writer, &slot, &parts, expires_ns);
 	}

@@ -62,7 +62,20 @@ static int open_with(const char *path, unsigned count)
 static int open_empty(const char *path) { return open_with(path, 0); }
 static int open_with_3(const char *path) { return open_with(path, 3); }
 static int open_with_7(const char *path) { return open_with(path, 7); }
+static int open_with_8(const char *path) { return open_with(path, 8); }
 static int open_with_18(const char *path) { return open_with(path, 18); }
+
+/* The seventh key stands alone in a second bucket. */
+static int open_with_tail(const char *path)
+{
+	open_with_8(path);
+	return comap_table_remove(the_table, &keys[7], sizeof keys[7]);
+}
+
+static int remove_seventh(const char *path)
+{
+	return comap_table_remove(the_table, &keys[6], sizeof keys[6]);
+}
 
 /* The first key and three of the chain are over already. */
 static int open_with_expired(const char *path)
@@ -155,6 +168,7 @@ SURVIVE(first_0_or_2, 0, 0, 0, 2, 0)
 SURVIVE(new_0_or_2, 3, 3, 0, 2, 0)
 SURVIVE(old_1_or_2, 3, 0, 1, 2, 0)
 SURVIVE(old_1_or_0, 3, 0, 1, 0, 0)
+SURVIVE(seventh_1_or_0, 7, 6, 1, 0, 0)
 SURVIVE(eighth_0_or_2, 7, 7, 0, 2, 0)
 SURVIVE(split_0_or_2, 18, 18, 0, 2, 0)
 SURVIVE(expired_0_or_2, 18, 0, 0, 2, 5)
@@ -168,6 +182,7 @@ const struct step_case table_cases[] = {
 	{ "table: remove", NULL, open_with_3, remove_first, old_1_or_0, old_or_new },
 	{ "table: counter", NULL, open_empty, count_first, first_0_or_2, old_or_new },
 	{ "table: longer chain", NULL, open_with_7, put_at_7, eighth_0_or_2, old_or_new },
+	{ "table: shorter chain", NULL, open_with_tail, remove_seventh, seventh_1_or_0, old_or_new },
 	{ "table: split", NULL, open_with_18, put_at_18, split_0_or_2, old_or_new, .before_repair = learn_keys,
 	  .repair = lock_the_stripe },
 	{ "table: expired key", NULL, open_with_expired, put_first, expired_0_or_2, old_or_new },
