@@ -188,7 +188,7 @@ static int survivor(void *arg)
 
 	open_table(act->path);
 	look_at_all(act->operation);
-	for (uint64_t key = 0; key < 400; key++) { /* every stripe has a writer once more */
+	for (uint64_t key = 0; key < 1500; key++) { /* every stripe has a writer once more, for certain */
 		PROC_REQUIRE_OK(put(key, old_value(key)));
 		PROC_REQUIRE(find(key) == OLD);
 	}
