@@ -59,6 +59,12 @@ static unsigned bits_of(uint64_t index, uint64_t bucket_count)
 	return index >= m || index < bucket_count - m ? log + 1 : log;
 }
 
+/* Where the interval of a bucket ends; 0 for the last one, and for one of all places: damage says so. */
+static uint64_t end_of(uint64_t position, unsigned bits)
+{
+	return bits ? ((position >> (64 - bits)) + 1) << (64 - bits) : 0;
+}
+
 /* --- one chain -------------------------------------------------------------------------------- */
 
 struct chain {
@@ -213,7 +219,6 @@ static int refill(struct comap_table_walk *walk)
 {
 	struct comap *region = walk->table->object.region;
 	struct chain chain;
-	uint64_t step;
 	int code;
 
 	if (comap__is_guest(region)) {
@@ -227,8 +232,7 @@ static int refill(struct comap_table_walk *walk)
 	}
 	if (code)
 		return code;
-	step = chain.shape ? 1ull << (64 - bits_of(chain.index, chain.shape)) : 0;
-	walk->position = chain.shape ? (walk->position & ~(step - 1)) + step : 0;
+	walk->position = chain.shape ? end_of(walk->position, bits_of(chain.index, chain.shape)) : 0;
 	if (walk->position == 0)
 		walk->met[walk->stripe++] = walk->reading;
 	return 0;

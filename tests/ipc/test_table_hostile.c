@@ -6,6 +6,7 @@
 #include <comap.h>
 
 #include "region.h"
+#include "table.h"
 
 #include <errno.h>
 #include <string.h>
@@ -143,10 +144,36 @@ static void test_scribbles_harm_nobody_who_looks(void **state)
 		proc_assert_ok(players[i]);
 }
 
+/* A stripe of one bucket, which no table has: its interval is all hashes, and its end is the beginning. */
+static int walker(void *path)
+{
+	struct comap_table_walk *walk;
+	struct comap_table_entry entry;
+	unsigned met = 0;
+
+	open_as(path, 0);
+	for (uint32_t i = 0; i < COMAP_STRIPES; i++)
+		comap_u64_store_relaxed(&table->stripes[i].shape, 1);
+	walk = comap_table_walk_begin(table);
+	PROC_REQUIRE(walk);
+	while (comap_table_walk_next(walk, &entry) == 1)
+		PROC_REQUIRE(++met <= KEYS);
+	return 0; /* its seat is left as by a death */
+}
+
+static void test_a_walk_of_stripes_of_one_bucket_ends(void **state)
+{
+	void *path = (void *)(uintptr_t)proc_path(PROC_SHM, "region");
+
+	proc_assert_ok(proc_spawn("maker", maker, path));
+	proc_assert_ok(proc_spawn("walker", walker, path));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		PROC_TEST(test_scribbles_harm_nobody_who_looks),
+		PROC_TEST(test_a_walk_of_stripes_of_one_bucket_ends),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
