@@ -19,17 +19,18 @@ struct work {
 	struct tool_call call;
 	enum value_form form;
 	bool keys;              /* scan: without values */
-	bool create, absent;
+	bool create, absent, in_bulk;
 	uint64_t ttl_ms;
 	uint64_t budget_bytes;
 	int64_t owner_uid;
 	struct comap *region;
 	struct comap_table *table;
+	struct comap_bulk *bulk; /* load --bulk; NULL: one write after the other */
 	struct comap_type *type;
 };
 
 #define WORK(name) { .call = TOOL_CALL(name) }
-enum { HEX = 256, RAW, KEYS, CREATE, ABSENT, TTL, OWNER, BUDGET };
+enum { HEX = 256, RAW, KEYS, CREATE, ABSENT, TTL, OWNER, BUDGET, BULK };
 
 static int work_options(struct work *work, int argc, char **argv, const struct option *options,
                         int least, int most)
@@ -43,6 +44,7 @@ static int work_options(struct work *work, int argc, char **argv, const struct o
 		case KEYS: work->keys = true; break;
 		case CREATE: work->create = true; break;
 		case ABSENT: work->absent = true; break;
+		case BULK: work->in_bulk = true; break;
 		case TTL:
 			if (!tool_parse_seconds(optarg, &work->ttl_ms) || work->ttl_ms == 0)
 				return tool_usage(&work->call, "'%s' is no time", optarg);
@@ -406,9 +408,11 @@ int tool_table_scan(int argc, char **argv)
 const char tool_table_load_help[] =
 	"Puts the lines of FILE, or of standard input, into the table: key, tab, value, as scan\n"
 	"prints them. Each line on its own: readers see some of them before the others.\n"
+	"With --bulk they take the place of all that the table holds, at once, or nothing changes.\n"
 	"\n"
 	"Options:\n"
 	"      --create          make the region, too, if there is none\n"
+	"      --bulk            instead of all that the table holds, at once\n"
 	"      --ttl SECONDS     the entries expire after so long\n"
 	"      --budget SIZE     make the table, if there is none, as a cache of so many bytes: it\n"
 	"                        evicts instead of filling the region\n"
@@ -452,7 +456,8 @@ static int load_line(struct work *work, char *line, size_t length, uint64_t numb
 	write.key_bytes = unescape(line, key_length);
 	write.value = tab + 1;
 	write.value_bytes = unescape(tab + 1, length - key_length - 1);
-	if (comap_table_write(work->table, &write, NULL) < 0)
+	if ((work->bulk ? comap_table_bulk_write(work->bulk, &write)
+	                : comap_table_write(work->table, &write, NULL)) < 0)
 		return tool_say(tool_exit_code(), name, "line %" PRIu64 ": %s", number, comap_error_text());
 	return TOOL_OK;
 }
@@ -472,9 +477,13 @@ static int load(struct work *work, FILE *file, const char *name)
 	}
 	if (code == TOOL_OK && ferror(file))
 		code = tool_say(TOOL_FAILED, name, "%s", strerror(errno));
+	free(line);
+	if (code == TOOL_OK && work->bulk && comap_table_bulk_commit(work->bulk) != 0)
+		code = tool_fail(name);
+	else if (code == TOOL_OK)
+		work->bulk = NULL;
 	if (code == TOOL_OK)
 		note_done(work, "loaded", number);
-	free(line);
 	return code;
 }
 
@@ -483,7 +492,7 @@ int tool_table_load(int argc, char **argv)
 	static const struct option options[] = {
 		{ "create", no_argument, NULL, CREATE }, { "ttl", required_argument, NULL, TTL },
 		{ "owner", required_argument, NULL, OWNER }, { "budget", required_argument, NULL, BUDGET },
-		TOOL_OPTIONS
+		{ "bulk", no_argument, NULL, BULK }, TOOL_OPTIONS
 	};
 	struct work work = WORK(argv[0]);
 	int code = work_options(&work, argc, argv, options, 2, 3);
@@ -499,8 +508,14 @@ int tool_table_load(int argc, char **argv)
 	if (!file)
 		return tool_say(errno == ENOENT ? TOOL_NOT_FOUND : TOOL_FAILED, name, "%s", strerror(errno));
 	code = work_begin(&work, true);
+	if (!code && work.in_bulk) {
+		work.bulk = comap_table_bulk_begin(work.table, 0);
+		if (!work.bulk)
+			code = tool_fail(work.call.operands[1]);
+	}
 	if (!code)
 		code = load(&work, file, name);
+	comap_table_bulk_abort(work.bulk);
 	work_end(&work);
 	if (file != stdin)
 		fclose(file);

@@ -29,6 +29,8 @@ extern const struct step_case table_cases[];
 extern const unsigned table_case_count;
 extern const struct step_case cache_cases[];
 extern const unsigned cache_case_count;
+extern const struct step_case bulk_cases[];
+extern const unsigned bulk_case_count;
 extern const struct step_case turn_cases[];
 extern const unsigned turn_case_count;
 extern const struct step_case region_cases[], value_cases[], place_cases[], death_cases[];

@@ -101,6 +101,7 @@ static void test_table(void **state)
 {
 	not_with_sanitizers();
 	run_cases(table_cases, table_case_count);
+	run_cases(bulk_cases, bulk_case_count);
 	run_cases(turn_cases, turn_case_count);
 }
 

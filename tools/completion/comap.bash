@@ -4,7 +4,7 @@
 
 _comap_verbs="create info ls ps value table pages verify advise unlink path version help"
 _comap_value_verbs="get put watch"
-_comap_table_verbs="get put del scan load stat watch"
+_comap_table_verbs="get put del scan load dump restore stat watch"
 
 declare -gA _comap_options=(
 	[create]="--max --mode --seats --threads --objects --fenced --if-missing --json"
@@ -18,7 +18,9 @@ declare -gA _comap_options=(
 	["table put"]="--create --absent --ttl --budget --owner --json"
 	["table del"]="--owner"
 	["table scan"]="--keys --json"
-	["table load"]="--create --ttl --budget --owner --json"
+	["table dump"]="--every --by-and-by --owner --json"
+	["table restore"]="--create --owner --json"
+	["table load"]="--bulk --create --ttl --budget --owner --json"
 	["table stat"]="--json --bytes"
 	["table watch"]="--all --count --keys --timeout --json"
 	[pages]="--no-frames --json --bytes --no-headings"
