@@ -21,6 +21,7 @@
 #define COMAP_TABLE_FIRST_BUCKETS 4u
 #define COMAP_TABLE_CHAIN_MAX 64u      /* a longer one is damage */
 #define COMAP_TABLE_LOCK_MS 2000
+#define COMAP_TABLE_LOAD 4             /* entries per bucket, on average, before a stripe grows: 4 of 7 */
 #define COMAP_VERSION_MASK ((1ull << 44) - 1)
 
 struct comap_table {

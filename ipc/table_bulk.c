@@ -22,8 +22,6 @@
 #define VERSION_GAP (1ull << 20)
 #define READERS_MS 2000
 #define RAISE_TRIES 100
-#define LOAD_NUMERATOR 9     /* entries per bucket, as table_split.c has it */
-#define LOAD_DENOMINATOR 2
 
 /* --- before ----------------------------------------------------------------------------------- */
 
@@ -65,7 +63,7 @@ static int prepare(struct comap_bulk *bulk, uint64_t expected_entries)
 {
 	/* a little more: the stripes are not equally full */
 	uint64_t entries = expected_entries / COMAP_STRIPES + expected_entries / COMAP_STRIPES / 16;
-	uint64_t bucket_count = entries * LOAD_DENOMINATOR / LOAD_NUMERATOR;
+	uint64_t bucket_count = entries / COMAP_TABLE_LOAD;
 	int code = comap__side_empty(bulk->table, comap_deadline_ms(READERS_MS));
 
 	if (code)

@@ -23,8 +23,6 @@
 #include <errno.h>
 #include <string.h>
 
-#define LOAD_NUMERATOR 4    /* entries per bucket, on average, before it grows: 4 of 7 */
-#define LOAD_DENOMINATOR 1
 #define SPLITS_MAX 2        /* per entry that is added */
 
 static uint64_t shape_of(const struct comap__writer *writer)
@@ -335,8 +333,8 @@ void comap__stripe_grow(struct comap__writer *writer)
 {
 	for (unsigned i = 0; i < SPLITS_MAX; i++)
 		/* relaxed: under the mutex */
-		if (comap_u64_load_relaxed(&writer->stripe->entries) * LOAD_DENOMINATOR <=
-		    shape_of(writer) * LOAD_NUMERATOR || !split(writer))
+		if (comap_u64_load_relaxed(&writer->stripe->entries) <=
+		    shape_of(writer) * COMAP_TABLE_LOAD || !split(writer))
 			return;
 }
 
