@@ -92,18 +92,21 @@ static size_t padded(size_t size_bytes) { return (size_bytes + 7) / 8 * 8; }
 
 static int reserve(struct sink *sink, size_t more_bytes)
 {
+	size_t capacity = sink->capacity_bytes ? sink->capacity_bytes : 4096;
 	char *larger;
 	int code = 0;
 
 	if (sink->used_bytes && sink->used_bytes + more_bytes > COMAP_DUMP_BLOCK_BYTES)
 		code = write_entries(sink);
-	if (code || sink->used_bytes + more_bytes <= sink->capacity_bytes)
+	while (capacity < sink->used_bytes + more_bytes)
+		capacity *= 2;
+	if (code || capacity == sink->capacity_bytes)
 		return code;
-	larger = realloc(sink->buffer, sink->used_bytes + more_bytes);
+	larger = realloc(sink->buffer, capacity);
 	if (!larger)
 		return comap__fail(COMAP_CAUSE_NO_MEMORY, "no memory for a block of %zu bytes", more_bytes);
 	sink->buffer = larger;
-	sink->capacity_bytes = sink->used_bytes + more_bytes;
+	sink->capacity_bytes = capacity;
 	return 0;
 }
 
