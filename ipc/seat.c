@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Seats: who is attached, who is dead, and what becomes of what the dead held.
  *
- * A seat's life lock is a write lock on one byte, of an open file description that has no
+ * A seat's life lock is a write lock on one byte, which is this holder's and no later one's, of an open file description that has no
  * descriptor: the description is kept by a mapping of one page (the sentinel) that a forked child
  * does not get. So the lock lives exactly as long as the address space, whatever the program does to
  * its descriptors, and the kernel drops it at SIGKILL, exec and exit, in every PID namespace.
@@ -12,7 +12,7 @@
  *                               `------------seat_leave------------------------^
  *     DEAD(g) --seat_take, when no other is free--> LIVE(g+1), whose owner sweeps first
  *
- * Invariants: I1 LIVE(g) was entered while the byte was locked; byte free and LIVE(g) => dead
+ * Invariants: I1 LIVE(g) was entered while the byte of g was locked; byte free and LIVE(g) => dead
  *             I2 DEAD(g) never becomes LIVE(g) again: nobody probes twice
  *             I3 a record whose owner token is of a generation before the seat's own (or of DEAD's)
  *                is a dead thread's; generations only grow, so a sweeper can be late but not wrong
@@ -116,18 +116,18 @@ bool comap__process_is_stopped(uint32_t pid)
 
 /* --- taking and leaving --- */
 
-static int lock_life(int fd, uint32_t seat)
+static int lock_life(int fd, uint64_t token)
 {
 	struct flock lock = {
 		.l_type = F_WRLCK, .l_whence = SEEK_SET,
-		.l_start = (off_t)(COMAP_LIFE_LOCK_OFFSET + seat), .l_len = 1,
+		.l_start = comap__life_byte(token), .l_len = 1,
 	};
 
 	return fcntl(fd, F_OFD_SETLK, &lock) == 0 ? 0 : -errno;
 }
 
 /* Locks the byte and hands the lock over to a mapping. */
-static int hold_life(struct comap *region, uint32_t seat, void **ret_sentinel)
+static int hold_life(struct comap *region, uint64_t token, void **ret_sentinel)
 {
 	size_t page_bytes = comap__vm_page_bytes();
 	void *sentinel;
@@ -138,7 +138,7 @@ static int hold_life(struct comap *region, uint32_t seat, void **ret_sentinel)
 		code = comap__file_reopen(given, O_RDWR | O_NONBLOCK, &fd);
 	if (code)
 		return code;
-	code = lock_life(fd, seat);
+	code = lock_life(fd, token);
 	if (!code)
 		code = comap__vm_map(page_bytes, PROT_READ, MAP_SHARED, fd, 0, &sentinel);
 	if (!code) {
@@ -184,7 +184,7 @@ static int try_seat(struct comap *region, uint32_t index, bool dead_ones)
 
 	if (word_state(word) != (dead_ones ? COMAP_SEAT_DEAD : COMAP_SEAT_FREE))
 		return 0;
-	code = hold_life(region, index, &sentinel);
+	code = hold_life(region, comap__token(generation, index), &sentinel);
 	if (code == -EAGAIN || code == -EACCES)
 		return 0; /* another one is taking it, or a foreign lock covers the byte */
 	if (code)
@@ -346,11 +346,11 @@ void comap__seat_leave(struct comap *region)
 /* --- death --- */
 
 /* Is the byte write-locked? A read lock (a backup tool) is no sign of life. Errors count as life. */
-static bool life_is_held(struct comap *region, uint32_t seat)
+static bool life_is_held(struct comap *region, uint64_t token)
 {
 	struct flock lock = {
 		.l_type = F_RDLCK, .l_whence = SEEK_SET,
-		.l_start = (off_t)(COMAP_LIFE_LOCK_OFFSET + seat), .l_len = 1,
+		.l_start = comap__life_byte(token), .l_len = 1,
 	};
 	int fd;
 
@@ -395,7 +395,7 @@ bool comap__seat_is_dead(struct comap *region, uint64_t seat_token)
 	word = comap_u64_load_acquire(&seat->state);
 	if (word != seat_word(generation, COMAP_SEAT_LIVE))
 		return true; /* DEAD, or its generation is over */
-	if (life_is_held(region, index) && !process_is_gone(seat))
+	if (life_is_held(region, seat_token) && !process_is_gone(seat))
 		return false;
 	if (comap__is_guest(region))
 		return true; /* it may not write that down */

@@ -7,8 +7,14 @@
 
 #include "region.h"
 
-/* Byte `i` of the file from here on is the life lock of seat `i`: far behind any data. */
+/* The life locks are bytes far behind any data, one for each token: for each time that a seat is taken.
+ * Whoever waits for one holder's byte does not compete with the next holder for it. */
 #define COMAP_LIFE_LOCK_OFFSET (1ull << 62)
+
+static inline off_t comap__life_byte(uint64_t seat_token)
+{
+	return (off_t)(COMAP_LIFE_LOCK_OFFSET + (seat_token & ((1ull << 60) - 1)));
+}
 
 uint64_t comap__pid_namespace(void);
 /* In the caller's PID namespace: state T or t of /proc. */

@@ -3,8 +3,8 @@
  *
  * Without a deadline the kernel does it all: a lock request on the life lock's byte is granted when
  * the holder's address space goes, within a fraction of a millisecond, in whatever namespace it was.
- * The request is for a read lock, which every probe ignores; while it is held, for microseconds, a
- * process that looks for a free seat passes this one over.
+ * The request is for a read lock, which every probe ignores, on a byte that the seat's next holder does
+ * not use: it may sit there before the sleeper runs.
  *
  * With a deadline: a pidfd where the holder is in our PID namespace, else a probe every few
  * milliseconds, because a lock request has no time limit.
@@ -24,11 +24,11 @@
 
 #define PROBE_NS 5000000
 
-static int wait_for_lock(struct comap *region, uint32_t seat)
+static int wait_for_lock(struct comap *region, uint64_t token)
 {
 	struct flock lock = {
 		.l_type = F_RDLCK, .l_whence = SEEK_SET,
-		.l_start = (off_t)(COMAP_LIFE_LOCK_OFFSET + seat), .l_len = 1,
+		.l_start = comap__life_byte(token), .l_len = 1,
 	};
 	int given, fd, code;
 
@@ -88,7 +88,7 @@ int comap_seat_wait(struct comap *region, uint32_t seat, uint64_t generation, ui
 		return comap__fail(COMAP_CAUSE_DEADLOCK, "a process cannot wait for its own end");
 	if (deadline_ns == COMAP_FOREVER) {
 		while (!code && !comap__seat_is_dead(region, token))
-			code = wait_for_lock(region, seat);
+			code = wait_for_lock(region, token);
 		return code;
 	}
 	pidfd = comap__seat_is_dead(region, token) ? -1 : open_pidfd(&region->seats[seat]);

@@ -8,6 +8,7 @@
 #include "layout.h"
 #include "proc.h"
 #include "region.h"
+#include "seat.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -530,6 +531,50 @@ static void test_death_wakes_who_waits_for_it(void **state)
 	assert_int_equal(comap_close(region), 0);
 }
 
+static int wait_for_seat_1(void *generation)
+{
+	struct comap *region = comap_open(proc_path(PROC_SHM, "region"), 0);
+
+	PROC_REQUIRE(region != NULL);
+	proc_post(INSIDE);
+	PROC_REQUIRE_OK(comap_seat_wait(region, 1, *(uint64_t *)generation, COMAP_FOREVER));
+	proc_post(DONE);
+	PROC_REQUIRE_OK(comap_close(region));
+	return 0;
+}
+
+/* The waiter does not run in the moment in which the seat is free: the next holder is not the one
+ * that it waits for. */
+static void test_seat_that_is_taken_again_was_left(void **state)
+{
+	const char *path = proc_path(PROC_SHM, "region");
+	struct comap *region = open_region(path, defaults());
+	struct proc *first = proc_spawn("first", hold_section, (void *)(uintptr_t)path), *waiter, *next;
+	struct comap_seat seat;
+	uint64_t generation;
+
+	proc_await(INSIDE, 1);
+	assert_int_equal(comap_seat_at(region, 1, &seat), 0);
+	generation = seat.generation;
+	waiter = proc_spawn("waiter", wait_for_seat_1, &generation);
+	proc_await(INSIDE, 2);
+	assert_int_equal(proc_wait_ms(waiter, 50), PROC_TIMEOUT); /* it sleeps in the kernel by now */
+	proc_stop(waiter);
+	proc_kill(first);
+	assert_int_equal(comap__seats_reap(region), 1);
+	next = proc_spawn("next", hold_section, (void *)(uintptr_t)path);
+	proc_await(INSIDE, 3);
+	assert_int_equal(comap_seat_at(region, 1, &seat), 0);
+	assert_int_equal(seat.life, COMAP_LIFE_ALIVE);
+	assert_true(seat.generation > generation);
+	proc_continue(waiter);
+	assert_true(proc_await_ms(DONE, 1, 3000));
+	proc_post(GO);
+	proc_assert_ok(waiter);
+	proc_assert_ok(next);
+	assert_int_equal(comap_close(region), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -546,6 +591,7 @@ int main(void)
 		PROC_TEST(test_budget_fails_the_writer_and_names_the_seat),
 		PROC_TEST(test_full_rings_name_the_seat),
 		PROC_TEST(test_full_ring_spills),
+		PROC_TEST(test_seat_that_is_taken_again_was_left),
 		PROC_TEST(test_host_section_protects_region_memory),
 		PROC_TEST(test_idle_host_holds_nobody),
 		PROC_TEST(test_dead_host_holds_nobody),
