@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Tables: records by their type. See typed.h, which does most of it in the program's own code.
+/* Tables: records by their type. See table_typed.h, which does most of it in the program's own code.
  *
  * Readers:    this file, as table_read.c. */
-#include <comap/typed.h>
+#include <comap/table_typed.h>
 
 #include "error.h"
 #include "rcu.h"
 #include "table.h"
+#include "table_cache.h"
 
 #include <errno.h>
 #include <string.h>
@@ -18,12 +19,16 @@ static int copy_first(struct comap_table *table, const void *key, size_t key_byt
                       size_t size_bytes)
 {
 	struct comap__entry_parts parts;
+	struct comap_view view;
 
 	if (!comap__table_find(table, comap__table_hash(table, key, key_bytes), key, key_bytes, &parts) ||
-	    comap__entry_is_over(&parts))
+	    comap__entry_is_gone(&parts))
 		return -ENOENT;
+	comap__table_used(table, parts.entry);
 	if (parts.value_bytes < size_bytes)
 		return -EPROTOTYPE;
+	if (parts.value_bytes == size_bytes)
+		return comap__entry_copy(&parts, buffer, size_bytes, &view);
 	memcpy(buffer, parts.value, size_bytes);
 	return 0;
 }

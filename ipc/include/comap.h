@@ -12,7 +12,7 @@
 #include <comap/region.h>
 #include <comap/seat.h>
 #include <comap/table.h>
-#include <comap/typed.h>
+#include <comap/table_typed.h>
 #include <comap/table_bulk.h>
 #include <comap/table_dump.h>
 #include <comap/table_turn.h>

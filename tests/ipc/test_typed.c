@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Tables of records: each macro of typed.h; readers with an older field list; values that are no records.
+/* Tables of records: each macro of table_typed.h; readers with an older field list; values that are no records.
  * What the compiler must refuse is typed_refused.sh. */
 #include "proc.h"
 
 #include <comap.h>
-#include <comap/typed.h>
+#include <comap/table_typed.h>
 
 #include <errno.h>
 #include <string.h>
@@ -106,6 +106,47 @@ static void test_a_shorter_value_is_no_record(void **state)
 	comap_table_close(bytes);
 }
 
+static int no_such_key(void *context, const void *key, size_t key_bytes, void *buffer, size_t capacity_bytes,
+                       size_t *ret_bytes)
+{
+	return 1;
+}
+
+static void test_what_the_source_has_not_is_not_there(void **state)
+{
+	struct price found;
+	uint64_t key = 9;
+
+	assert_int_equal(comap_table_get_or_compute(prices, &key, sizeof key, NULL, no_such_key, NULL, &found,
+	                                            sizeof found, NULL), COMAP_FETCH_NEGATIVE);
+	assert_int_equal(COMAP_TABLE_GET_AS(struct price, prices, &key, &found), -ENOENT);
+}
+
+/* A cache keeps what is read by its type, as it keeps what is read by comap_table_get(). */
+static void test_a_record_that_is_read_is_in_use(void **state)
+{
+	struct comap_table_options options = { .budget_bytes = 1u << 20 };
+	struct comap_table *cache = comap_table_open_with(region, "cache", COMAP_TYPE(struct price), &options);
+	struct price now = { 1.25, 1.5, 17 }, found;
+	uint64_t key, kept = 0;
+
+	assert_non_null(cache);
+	for (key = 0; key < 100; key++)
+		assert_int_equal(COMAP_TABLE_PUT_AS(struct price, cache, &key, &now), 0);
+	for (uint64_t other = 100; other < 40000; other++) {
+		assert_int_equal(COMAP_TABLE_PUT_AS(struct price, cache, &other, &now), 0);
+		if (other % 100 == 0)
+			for (key = 0; key < 50; key++)
+				COMAP_TABLE_GET_AS(struct price, cache, &key, &found);
+	}
+	for (key = 0; key < 50; key++)
+		kept += COMAP_TABLE_GET_AS(struct price, cache, &key, &found) == 0;
+	assert_int_equal(kept, 50);
+	for (; key < 100; key++)
+		assert_int_equal(COMAP_TABLE_GET_AS(struct price, cache, &key, &found), -ENOENT);
+	comap_table_close(cache);
+}
+
 static int guest(void *path)
 {
 	struct comap *looking = comap_open(path, COMAP_GUEST);
@@ -147,6 +188,8 @@ int main(int argc, char **argv)
 		TYPED_TEST(test_records_by_their_type),
 		TYPED_TEST(test_the_open_compares_the_lists),
 		TYPED_TEST(test_a_shorter_value_is_no_record),
+		TYPED_TEST(test_what_the_source_has_not_is_not_there),
+		TYPED_TEST(test_a_record_that_is_read_is_in_use),
 		TYPED_TEST(test_guests_copy_records),
 	};
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# What typed.h must make of wrong programs: nothing that compiles. In C and in C++; the right program
+# What table_typed.h must make of wrong programs: nothing that compiles. In C and in C++; the right program
 # compiles in both, or the refusals say nothing.
 #
 #     typed_refused.sh SOURCE
@@ -13,7 +13,7 @@ compiles() { # LANGUAGE STATEMENT
 	"$([ "$1" = c ] && echo "${CC:-cc}" || echo "${CXX:-c++}")" -x "$1" -Werror -fsyntax-only \
 		-I"$source/core/include" -I"$source/ipc/include" - 2>/dev/null <<-PROGRAM
 		#include <comap.h>
-		#include <comap/typed.h>
+		#include <comap/table_typed.h>
 		struct price { double bid, ask; };
 		COMAP_FIELDS(struct price, COMAP_FIELD(f64, bid), COMAP_FIELD(f64, ask));
 		struct wrong { double bid, ask; };

@@ -19,8 +19,8 @@
  * `key` points to the key, whose bytes are those of what it points to: a number, a struct without
  * padding, a whole array. A pointer to single characters is refused by the compiler: use table.h.
  * Arguments are evaluated once, keys only once more in sizeof. Errors, lifetimes, cost as in table.h. */
-#ifndef COMAP_TYPED_H
-#define COMAP_TYPED_H
+#ifndef COMAP_TABLE_TYPED_H
+#define COMAP_TABLE_TYPED_H
 
 #include <comap/table.h>
 
