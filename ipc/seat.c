@@ -3,8 +3,9 @@
  *
  * A seat's life lock is a write lock on one byte, which is this holder's and no later one's, of an open
  * file description that has no descriptor: the description is kept by a mapping of one page (the
- * sentinel) that a forked child does not get. So the lock lives exactly as long as the address space, whatever the program does to
- * its descriptors, and the kernel drops it at SIGKILL, exec and exit, in every PID namespace.
+ * sentinel) that a forked child does not get. So the lock lives exactly as long as the address space,
+ * whatever the program does to its descriptors, and the kernel drops it at SIGKILL, exec and exit, in
+ * every PID namespace.
  *
  * State of a seat, each arrow a CAS on {generation, state}:
  *

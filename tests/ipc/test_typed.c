@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Tables of records: each macro of table_typed.h; readers with an older field list; values that are no records.
- * What the compiler must refuse is typed_refused.sh. */
+/* Tables of records: each macro of table_typed.h; readers with an older field list; values that are no
+ * records. What the compiler must refuse is typed_refused.sh. */
 #include "proc.h"
 
 #include <comap.h>
