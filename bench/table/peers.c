@@ -64,9 +64,11 @@ struct node {
 
 static struct cds_lfht *lfht;
 
+static struct node *node_of(struct cds_lfht_node *link) { return (void *)link; } /* its first field */
+
 static int is_node(struct cds_lfht_node *link, const void *key)
 {
-	return memcmp(&caa_container_of(link, struct node, link)->key, key, KEY_BYTES) == 0;
+	return memcmp(&node_of(link)->key, key, KEY_BYTES) == 0;
 }
 
 /* Any mixing will do: the keys are spread already. */
@@ -102,7 +104,7 @@ static void lfht_loop(void *context, uint64_t count)
 
 		urcu_memb_read_lock();
 		cds_lfht_lookup(lfht, hash_of(&key), is_node, &key, &iter);
-		total += sum(caa_container_of(cds_lfht_iter_get_node(&iter), struct node, link)->value);
+		total += sum(node_of(cds_lfht_iter_get_node(&iter))->value);
 		urcu_memb_read_unlock();
 	}
 	bench_use(total);
