@@ -8,7 +8,7 @@ packages=(
 	g++                                           # the headers are tried as C++
 	liburcu-dev libxxhash-dev                     # the library
 	libcmocka-dev                                 # the tests
-	libsmartcols-dev                              # tables and JSON of the command
+	libsmartcols-dev libjson-c-dev                # tables of the command; JSON that it reads
 	jq scdoc                                      # to test its JSON; its manual page
 	libsqlite3-dev                                # the slow source of the example `cache`
 	libpcre2-dev                                  # regular expressions of the log analyzer

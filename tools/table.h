@@ -1,9 +1,42 @@
 /* SPDX-License-Identifier: MIT */
-/* How the table verbs print an entry. */
+/* What the table verbs share: their options, region and table, and how an entry is printed. */
 #ifndef COMAP_TOOLS_TABLE_H
 #define COMAP_TOOLS_TABLE_H
 
+#include "rows.h"
 #include "tool.h"
+#include "value.h"
+
+/* What all of them are told. */
+struct work {
+	struct tool_call call;
+	enum value_form form;
+	enum row_format format;      /* scan, load */
+	const char *key_column, *value_column;
+	bool keys;                   /* scan: without values */
+	bool create, absent, in_bulk, progress;
+	uint64_t ttl_ms;
+	uint64_t budget_bytes;
+	int64_t owner_uid;
+	struct comap *region;
+	struct comap_table *table;
+	struct comap_type *type;     /* NULL: values are bytes */
+};
+
+#define WORK(name) { .call = TOOL_CALL(name) }
+enum {
+	WORK_HEX = 256, WORK_RAW, WORK_KEYS, WORK_CREATE, WORK_ABSENT, WORK_TTL, WORK_OWNER, WORK_BUDGET,
+	WORK_BULK, WORK_FORMAT, WORK_KEY, WORK_VALUE, WORK_PROGRESS,
+};
+
+/* Reads the options and counts the operands. An exit code. */
+int work_options(struct work *work, int argc, char **argv, const struct option *options, int least,
+                 int most);
+/* As a guest, or attached; a missing region is made only on request. An exit code. */
+int work_begin(struct work *work, bool writes);
+void work_end(struct work *work);
+/* What was done, where JSON is wanted. */
+void work_note(struct work *work, const char *what, uint64_t count);
 
 /* Key, tab, value, as one line or as one JSON object; `type` may be NULL: bytes. */
 void table_print_entry(struct out *out, const struct comap_type *type, bool keys_only,

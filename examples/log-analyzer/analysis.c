@@ -7,6 +7,8 @@
  * Limits: memory of one worker is two windows of the map (page cache, not its own), and the keys. */
 #include "analysis.h"
 
+#include "../../tools/common/progress.h"
+
 #include <comap/error.h>
 #include <comap/mapping.h>
 #include <comap/search.h>
@@ -264,21 +266,6 @@ static int start_worker(const struct question *question, struct board *board, ui
 
 /* --- progress ----------------------------------------------------------------------------- */
 
-static void draw_progress(const struct board *board, uint64_t file_bytes, uint64_t start_ns)
-{
-	/* relaxed: to look at */
-	uint64_t done_bytes = comap_u64_load_relaxed(&board->done_bytes);
-	double seconds = (double)(comap_now_ns() - start_ns) / 1e9;
-	double rate = seconds > 0 ? (double)done_bytes / seconds : 0;
-	double part = file_bytes ? (double)done_bytes / (double)file_bytes : 1;
-	char bar[31] = "";
-
-	for (unsigned i = 0; i < 30; i++)
-		bar[i] = i < part * 30 ? '#' : '.';
-	fprintf(stderr, "\r[%.30s] %3.0f %%  %.2f GB/s  %.1f s left ", bar, part * 100, rate / 1e9,
-	        rate > 0 ? ((double)file_bytes - (double)done_bytes) / rate : 0);
-}
-
 /* Until SIGCHLD, or for a fifth of a second where there is something to draw. */
 static void sleep_for_child(const sigset_t *child_signal, bool progress)
 {
@@ -319,12 +306,13 @@ static struct worker *worker_of(struct worker *workers, unsigned count, pid_t pi
 static int collect(const struct question *question, struct answer *answer, struct worker *workers,
                    const struct board *board, char *problem, size_t problem_bytes)
 {
-	uint64_t start_ns = comap_now_ns();
 	unsigned left = question->worker_count;
+	struct progress progress;
 	sigset_t child_signal;
 	int code = 0, status;
 	pid_t pid;
 
+	progress_begin(&progress, question->progress, answer->size_bytes);
 	sigemptyset(&child_signal);
 	sigaddset(&child_signal, SIGCHLD);
 	while (left) {
@@ -333,8 +321,8 @@ static int collect(const struct question *question, struct answer *answer, struc
 		pid = waitpid(-1, &status, WNOHANG);
 		if (pid == 0) {
 			sleep_for_child(&child_signal, question->progress);
-			if (question->progress)
-				draw_progress(board, answer->size_bytes, start_ns);
+			/* relaxed: to look at */
+			progress_draw(&progress, comap_u64_load_relaxed(&board->done_bytes), NULL);
 			continue;
 		}
 		worker = pid > 0 ? worker_of(workers, question->worker_count, pid) : NULL;
@@ -350,8 +338,7 @@ static int collect(const struct question *question, struct answer *answer, struc
 			if (workers[i].pid > 0)
 				kill(workers[i].pid, SIGKILL);
 	}
-	if (question->progress)
-		fprintf(stderr, "\r%60s\r", "");
+	progress_end(&progress);
 	return code;
 }
 

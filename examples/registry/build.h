@@ -3,7 +3,7 @@
 #ifndef EXAMPLES_REGISTRY_BUILD_H
 #define EXAMPLES_REGISTRY_BUILD_H
 
-#include "csv.h"
+#include "../../tools/common/csv.h"
 #include "registry.h"
 
 /* What is to be built, and from which text. The text must stay as it is until it is built. */

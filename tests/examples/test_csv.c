@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The CSV reader, cell by cell, beside the oracle that must agree with it. */
-#include "registry/csv.h"
+#include "../../tools/common/csv.h"
 #include "registry/oracle.h"
 
 #include <errno.h>

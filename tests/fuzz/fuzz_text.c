@@ -9,7 +9,7 @@
 #include "fuzz.h"
 
 #include "../../examples/log-analyzer/format.h"
-#include "../../examples/registry/csv.h"
+#include "../../tools/common/csv.h"
 #include "../../tools/out.h"
 #include "../../tools/tool.h"
 #include "name.h"

@@ -4,10 +4,13 @@
  *     role REGION publish [MS]   makes region and typed value, publishes once or every MS
  *     role REGION read           attaches, enters a read section and stays in it
  *     role REGION retire         replaces the value, so that the old block waits for readers
+ *     role REGION table COUNT    makes region and typed table with so many entries, and ends
  *
- * Each says "ready" when it stands, and then does nothing until a signal ends it. */
+ * Each but the last says "ready" when it stands, and then does nothing until a signal ends it. */
 #include <comap.h>
 
+#include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,10 +36,17 @@ static int die(const char *what)
 	return 1;
 }
 
-static int put(struct comap_value *rates, uint64_t count)
+static struct fx sample(uint64_t count)
 {
 	struct fx fx = { .eurusd = 1.25, .count = count, .ticks = { 1, -2, 3 },
 	                 .venue = "X\"\x1b\xff", .key = { 0xca, 0xfe, 0, 1 } };
+
+	return fx;
+}
+
+static int put(struct comap_value *rates, uint64_t count)
+{
+	struct fx fx = sample(count);
 
 	return comap_value_put(rates, &fx, sizeof fx);
 }
@@ -89,12 +99,33 @@ static int retire(struct comap *region)
 	return 0;
 }
 
+static int fill(struct comap *region, uint64_t count)
+{
+	struct comap_table *table = comap_table_open(region, "rates", COMAP_TYPE(struct fx));
+	int code = table ? 0 : -1;
+
+	for (uint64_t i = 0; i < count && !code; i++) {
+		struct fx fx = sample(UINT64_MAX - i);
+		char key[24];
+
+		fx.eurusd = i == 0 ? NAN : 1.0 / (double)i;
+		if (i % 2)
+			memcpy(fx.venue, "a, \\\t\"b", 8);
+		snprintf(key, sizeof key, "%" PRIu64, i);
+		code = comap_table_put(table, key, strlen(key), &fx, sizeof fx);
+	}
+	if (code)
+		return die("table");
+	comap_table_close(table);
+	return comap_close(region) ? die("close") : 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct comap *region;
 
 	if (argc < 3) {
-		fputs("usage: role REGION publish [MS] | read | retire\n", stderr);
+		fputs("usage: role REGION publish [MS] | read | retire | table COUNT\n", stderr);
 		return 2;
 	}
 	region = comap_open(argv[1], strcmp(argv[2], "read") == 0 ? 0u : COMAP_CREATE);
@@ -102,5 +133,7 @@ int main(int argc, char **argv)
 		return die(argv[1]);
 	if (strcmp(argv[2], "publish") == 0)
 		return publish(region, argc > 3 ? (unsigned)atoi(argv[3]) : 0);
+	if (strcmp(argv[2], "table") == 0)
+		return fill(region, argc > 3 ? strtoull(argv[3], NULL, 10) : 0);
 	return strcmp(argv[2], "read") == 0 ? hold(region) : retire(region);
 }

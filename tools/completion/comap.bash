@@ -17,10 +17,10 @@ declare -gA _comap_options=(
 	["table get"]="--hex --raw --json --no-headings"
 	["table put"]="--create --absent --ttl --budget --owner --json"
 	["table del"]="--owner"
-	["table scan"]="--keys --json"
+	["table scan"]="--format --no-headings --keys --json"
 	["table dump"]="--every --by-and-by --owner --json"
 	["table restore"]="--create --owner --json"
-	["table load"]="--bulk --create --ttl --budget --owner --json"
+	["table load"]="--format --key-column --value-column --no-headings --create --bulk --ttl --budget --owner --progress --json"
 	["table stat"]="--json --bytes"
 	["table watch"]="--all --count --keys --timeout --json"
 	[pages]="--no-frames --json --bytes --no-headings"
@@ -72,7 +72,11 @@ _comap() {
 	--owner)
 		_comap_reply "$current" any "$(compgen -u)"
 		return ;;
+	--format)
+		_comap_reply "$current" tsv csv json
+		return ;;
 	--max | --mode | --seats | --threads | --objects | --field | --timeout | --ttl | --budget | --count | \
+		--every | --key-column | --value-column | \
 		--after | --tries | --passes | --processes | --literal | --runs)
 		return ;;
 	esac

@@ -8,8 +8,8 @@
  *   skipped   empty lines, and the byte order mark of UTF-8 at the start of the text
  *
  * A cell keeps its quotes until it is copied: csv_cell_bytes() says how long it then is. */
-#ifndef EXAMPLES_REGISTRY_CSV_H
-#define EXAMPLES_REGISTRY_CSV_H
+#ifndef COMAP_TOOLS_COMMON_CSV_H
+#define COMAP_TOOLS_COMMON_CSV_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -37,8 +37,12 @@ int csv_next(struct csv *csv, struct csv_cell *cells, size_t capacity, size_t *r
 
 /* Length of the cell without its quotes. */
 size_t csv_cell_bytes(const struct csv_cell *cell);
-/* Copies it so; `out` has csv_cell_bytes() bytes, and no NUL is added. */
+/* Copies it so; `out` has csv_cell_bytes() bytes, and no NUL is added. It may be where the cell lies. */
 void csv_cell_copy(const struct csv_cell *cell, char *out);
+
+/* For text that comes in pieces: whether it ends inside a quoted cell, so that the line end that follows
+ * is data. `state` is 0 before a record's first piece. */
+bool csv_is_open(unsigned *state, const char *text, size_t size_bytes, char separator);
 
 /* The cell is these bytes. */
 bool csv_cell_is(const struct csv_cell *cell, const char *text, size_t size_bytes);

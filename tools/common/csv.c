@@ -143,7 +143,7 @@ void csv_cell_copy(const struct csv_cell *cell, char *out)
 	if (cell->quoted)
 		unquote(cell, out);
 	else if (cell->raw_bytes > 0)
-		memcpy(out, cell->raw, cell->raw_bytes);
+		memmove(out, cell->raw, cell->raw_bytes);
 }
 
 bool csv_cell_is(const struct csv_cell *cell, const char *text, size_t size_bytes)
@@ -157,4 +157,19 @@ bool csv_cell_is(const struct csv_cell *cell, const char *text, size_t size_byte
 		if (!next_byte(&unquoting, &byte) || byte != text[i])
 			return false;
 	return !next_byte(&unquoting, &byte);
+}
+
+bool csv_is_open(unsigned *state, const char *text, size_t size_bytes, char separator)
+{
+	enum { START, PLAIN, QUOTED, QUOTE };
+
+	for (size_t i = 0; i < size_bytes; i++) {
+		if (*state == QUOTED)
+			*state = text[i] == '"' ? QUOTE : QUOTED;
+		else if (text[i] == separator)
+			*state = START;
+		else
+			*state = text[i] == '"' && *state != PLAIN ? QUOTED : PLAIN;
+	}
+	return *state == QUOTED;
 }
