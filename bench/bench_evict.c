@@ -8,9 +8,10 @@
  * bytes {time:32, object:64, size:32, next:64}. Every object is an entry of 100 bytes, put when it is missed.
  * The table gets a budget; the others get as many entries as the table had, on average, in the second half.
  * The same numbers come out each time, but for the region's secret hash seed. */
+#include "zipf.h"
+
 #include <comap/easy.h>
 
-#include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,31 +60,6 @@ static uint64_t next_random(void)
 	return state;
 }
 
-static double *zipf_sums(double exponent)
-{
-	double *sums = zeroed(UNIVERSE, sizeof *sums), sum = 0;
-
-	for (uint32_t i = 0; i < UNIVERSE; i++)
-		sums[i] = sum += pow(i + 1, -exponent);
-	return sums;
-}
-
-static uint32_t zipf(const double *sums)
-{
-	double at = (double)(next_random() >> 11) / 9007199254740992.0 * sums[UNIVERSE - 1];
-	uint32_t low = 0, high = UNIVERSE - 1;
-
-	while (low < high) {
-		uint32_t middle = low + (high - low) / 2;
-
-		if (sums[middle] < at)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
 /* What is asked for at request `i`, when popularity alone would ask for `popular`. */
 typedef uint32_t shaping(size_t i, uint32_t popular);
 
@@ -110,12 +86,13 @@ static uint32_t with_loop(size_t i, uint32_t popular)
 static struct trace generate(const char *name, double exponent, shaping *shape)
 {
 	struct trace trace = { .count = REQUESTS, .object_count = UNIVERSE * 3 };
-	double *sums = zipf_sums(exponent);
+	double *sums = zipf_sums(UNIVERSE, exponent);
 
+	need(sums != NULL, "memory");
 	snprintf(trace.name, sizeof trace.name, "%s", name);
 	trace.objects = zeroed(REQUESTS, sizeof *trace.objects);
 	for (size_t i = 0; i < REQUESTS; i++)
-		trace.objects[i] = shape(i, zipf(sums));
+		trace.objects[i] = shape(i, zipf_pick(sums, UNIVERSE, next_random()));
 	free(sums);
 	return trace;
 }

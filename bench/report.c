@@ -18,8 +18,8 @@
 #define ROUNDS_MAX 64u
 #define ROUNDS_DEFAULT 7u
 #define ROUNDS_LEAST 5u
-#define METRICS_MAX 96u
-#define ROWS_MAX 96u
+#define METRICS_MAX 160u
+#define ROWS_MAX 128u
 #define NOTES_MAX 16u
 #define PATHS_MAX 16u
 

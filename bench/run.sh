@@ -2,9 +2,13 @@
 # Runs the benchmarks of a build: bench/run.sh BUILD_DIR [FILTER] [OPTION ...]
 #
 # FILTER is a part of a name: rcu, value, mutex, core (core takes SIZE, DIR, ROUNDS and parts in place of
-# options: core/run.sh; without a filter it runs in its short form), table
-# (`table peers`: only what is measured against others). Options go to each program: --rounds N,
-# --out DIR, --dir DIR, --cpus A,B. Tables go to standard output, the figures of every round to bench-out/*.json.
+# options: core/run.sh; without a filter it runs in its short form), table (all of its short parts; or
+# one part, see below). Options go to each program: --rounds N, --out DIR, --dir DIR, --cpus A,B. Tables go
+# to standard output, the figures of every round to bench-out/*.json.
+#
+#     table peers     a get, against LMDB, SQLite, memcached, Redis and liburcu's table
+#     table mix       gets and puts mixed, uniform and by Zipf's law; quantiles; fairness
+#
 # The status is 0 whether goals are met or not: these are figures, not tests.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -40,7 +44,12 @@ for program in "$build"/bench/bench_*; do
 	found=yes
 	"${nice[@]}" "$program" "$@"
 done
-case table in *"$filter"*) "${nice[@]}" "$build/bench/table/peers" "$@" ;; esac
+case table in *"$filter"*)
+	for part in peers mix; do
+		"${nice[@]}" "$build/bench/table/$part" "$@"
+	done
+	;;
+esac
 if [ -z "$found" ]; then
 	echo "bench: nothing is called '$filter' in $build/bench" >&2
 	exit 2

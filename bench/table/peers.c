@@ -2,10 +2,8 @@
 /* One get of a million by others, beside comap's: LMDB, SQLite, memcached and Redis over a socket of this
  * machine, liburcu's hash table inside one process. Keys of 16 bytes, values of 100, uniform, one reader. A
  * peer that is not installed is a note. memcached's keys are written in hexadecimal. */
+#include "ours.h"
 #include "servers.h"
-#include "work.h"
-
-#include <comap.h>
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -23,8 +21,6 @@
 static const uint64_t key_count = 1000000;
 static uint64_t state = 88172645463325252ull;
 static char payload[VALUE_BYTES];
-static struct comap *region;
-static struct comap_table *table;
 
 static struct key next_key(void) { return key_of(random_below(&state, key_count)); }
 
@@ -32,26 +28,9 @@ static void comap_loop(void *context, uint64_t count)
 {
 	uint64_t total = 0;
 
-	for (uint64_t i = 0; i < count; i++) {
-		struct key key = next_key();
-
-		bench_need(comap_read_begin(region) == 0);
-		total += sum(comap_table_view(table, &key, sizeof key).data);
-		comap_read_end(region);
-	}
+	for (uint64_t i = 0; i < count; i++)
+		total += ours_get(random_below(&state, key_count));
 	bench_use(total);
-}
-
-static void comap_make(void)
-{
-	region = comap_open(bench_path("region"), COMAP_CREATE);
-	table = region ? comap_table_open(region, "t", NULL) : NULL;
-	bench_need(table);
-	for (uint64_t i = 0; i < key_count; i++) {
-		struct key key = key_of(i);
-
-		bench_need(comap_table_put(table, &key, sizeof key, payload, VALUE_BYTES) == 0);
-	}
 }
 
 /* --- liburcu ---------------------------------------------------------------------------------- */
@@ -233,7 +212,7 @@ static void add_server(enum server_kind kind, const char *name, const char *one,
 
 static void add_all(void)
 {
-	comap_make();
+	ours_make(bench_path("region"), key_count);
 	add("get", comap_loop, NULL);
 	lfht_make();
 	add("get, liburcu's table in one process", lfht_loop, NULL);
@@ -279,7 +258,6 @@ int main(int argc, char **argv)
 		bench_against(cases[0].metric, cases[i].metric, is_judged(&cases[i]) ? 0.125 : 0);
 	}
 	servers_stop();
-	comap_table_close(table);
-	comap_close(region);
+	ours_close();
 	return bench_end();
 }
