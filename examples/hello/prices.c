@@ -31,4 +31,6 @@ int main(void)
 	if (COMAP_TABLE_PUT_AS(struct price, t, &instrument, &now) != 0)
 		comap_die("put");
 	printf("%u: %g to %g, put %ju times\n", instrument, now.bid, now.ask, (uintmax_t)now.puts);
+	comap_table_close(t);
+	return comap_close(r);
 }
