@@ -8,6 +8,7 @@
 #
 #     table peers     a get, against LMDB, SQLite, memcached, Redis and liburcu's table
 #     table mix       gets and puts mixed, uniform and by Zipf's law; quantiles; fairness
+#     table load      bulk loads, dumps, restores; what others notice of a commit
 #
 # The status is 0 whether goals are met or not: these are figures, not tests.
 set -euo pipefail
@@ -45,7 +46,7 @@ for program in "$build"/bench/bench_*; do
 	"${nice[@]}" "$program" "$@"
 done
 case table in *"$filter"*)
-	for part in peers mix; do
+	for part in peers mix load; do
 		"${nice[@]}" "$build/bench/table/$part" "$@"
 	done
 	;;

@@ -9,7 +9,7 @@
 
 #define PAGE COMAP_HEAP_PAGE_BYTES
 #define GROW_PAGES_MIN 16u    /* 1 MiB */
-#define GROW_PAGES_MAX 512u   /* 32 MiB */
+#define GROW_PAGES_MAX 64u    /* 4 MiB: whoever needs a page waits while the kernel clears them */
 
 /* Steps of at most a quarter; the last ones divide a page by 12 ... 2. */
 static const uint32_t class_bytes[] = {
