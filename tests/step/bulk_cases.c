@@ -5,6 +5,7 @@
 #include "cases.h"
 
 #include <errno.h>
+#include <signal.h>
 
 enum { OLD = 3, NEW = 4 };
 
@@ -103,6 +104,62 @@ static int old_or_new_load(const char *path)
 	return found == 2;
 }
 
+/* --- those who put right what a death left, and die as well ------------------------------------- */
+
+static int die_loading(void *path)
+{
+	open_loaded(path);
+	return raise(SIGKILL);
+}
+
+/* The new side is in use, and the old one is full. */
+static int die_swapped(void *path)
+{
+	open_loaded(path);
+	proc_fault(PROC_FAULT_KILL, "side.swapped", 1);
+	return commit(path);
+}
+
+static int arrange_loading(void *path)
+{
+	require_killed(die_loading, path);
+	return 0;
+}
+
+static int arrange_swapped(void *path)
+{
+	require_killed(die_swapped, path);
+	return 0;
+}
+
+/* The next write is one of those that help: key 1000, whose version says so. */
+static int open_before_help(const char *path)
+{
+	uint64_t key = 1000, value = 9, version = 0;
+	struct comap_table_write write = { &key, sizeof key, &value, sizeof value };
+
+	open_old(path);
+	do
+		PROC_REQUIRE_OK(comap_table_write(the_table, &write, &version));
+	while (version % 64 != 63);
+	return 0;
+}
+
+static int help(const char *path) { return put(1000, 9); }
+
+/* As above, with key 1000 besides. */
+static int helped(const char *path)
+{
+	uint64_t key = 1000;
+
+	open_old(path);
+	PROC_REQUIRE(find(key) == 9);
+	PROC_REQUIRE_OK(comap_table_remove(the_table, &key, sizeof key));
+	comap_table_close(the_table);
+	PROC_REQUIRE_OK(comap_close(the_region));
+	return old_or_new_load(path);
+}
+
 const struct step_case bulk_cases[] = {
 	{ "bulk: begin", NULL, open_with_old, begin, old_or_new_load, old_or_new, .some_outcomes = true,
 	  .heap_max_bytes = 1 << 20, .is_long = true },
@@ -112,5 +169,13 @@ const struct step_case bulk_cases[] = {
 	  .is_long = true },
 	{ "bulk: abort", NULL, open_loaded, give_up, old_or_new_load, old_or_new, .some_outcomes = true,
 	  .heap_max_bytes = 1 << 20, .is_long = true },
+	{ "bulk: begin after a death", arrange_loading, open_old, begin, old_or_new_load, old_or_new,
+	  .some_outcomes = true, .heap_max_bytes = 1 << 20, .is_long = true },
+	{ "bulk: begin after a swap", arrange_swapped, open_old, begin, old_or_new_load, old_or_new,
+	  .some_outcomes = true, .heap_max_bytes = 1 << 20, .is_long = true },
+	{ "bulk: help after a death", arrange_loading, open_before_help, help, helped, old_or_new,
+	  .some_outcomes = true, .heap_max_bytes = 1 << 20, .is_long = true },
+	{ "bulk: help after a swap", arrange_swapped, open_before_help, help, helped, old_or_new,
+	  .some_outcomes = true, .heap_max_bytes = 1 << 20, .is_long = true },
 };
 const unsigned bulk_case_count = sizeof bulk_cases / sizeof bulk_cases[0];
