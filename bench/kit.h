@@ -39,6 +39,8 @@ void bench_note(const char *format, ...) COMAP_PRINTF(1, 2);
 void bench_need_that(bool condition, const char *what);
 #define bench_need(condition) bench_need_that((condition), #condition)
 
+/* The folder of the figures, made by bench_end(). */
+const char *bench_out(void);
 /* A path for a file of this program; removed at the end. Static, four at a time. */
 const char *bench_path(const char *name);
 
@@ -50,6 +52,9 @@ struct bench_metric;
 struct bench_metric *bench_metric(const char *name, const char *unit);
 /* This round's value. */
 void bench_put(struct bench_metric *metric, double value);
+
+double bench_last(const struct bench_metric *metric);   /* this round's, where it is put already */
+double bench_median(const struct bench_metric *metric); /* of all rounds, after the last one */
 
 /* Rows. `goal` 0: shown without one. */
 void bench_show(struct bench_metric *metric);

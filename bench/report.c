@@ -124,6 +124,8 @@ bool bench_round(void)
 	return false;
 }
 
+const char *bench_out(void) { return bench.out; }
+
 const char *bench_path(const char *name)
 {
 	char *path = bench.paths[bench.path_count];
@@ -197,6 +199,17 @@ static struct spread spread_of(const double *runs, unsigned count)
 	memcpy(sorted, runs, count * sizeof *runs);
 	bench_sort(sorted, count);
 	return (struct spread){ bench_quantile(sorted, count, 0.5), sorted[0], sorted[count - 1] };
+}
+
+double bench_last(const struct bench_metric *metric)
+{
+	bench_need(metric->count == bench.round);
+	return metric->runs[metric->count - 1];
+}
+
+double bench_median(const struct bench_metric *metric)
+{
+	return spread_of(metric->runs, metric->count).median;
 }
 
 static void ratios_of(const struct row *row, double *ratios)

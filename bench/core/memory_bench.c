@@ -3,26 +3,18 @@
  *
  * Every process looks at every page, once through a map and once after read() into memory of its own;
  * then their RSS, PSS and page tables are summed. One line of JSON for each. */
+#include "../crowd.h"
+
 #include <comap/error.h>
 #include <comap/guard.h>
 #include <comap/mapping.h>
-#include <comap/pages.h>
 
-#include <fcntl.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #define PROCESSES_MAX 32u
 #define STEP_BYTES 4096u
-
-struct sums {
-	uint64_t rss_bytes, pss_bytes, page_table_bytes;
-};
 
 static uint64_t touch(const unsigned char *data, uint64_t size_bytes)
 {
@@ -50,66 +42,33 @@ static const unsigned char *get_bytes(const char *path, bool copies, uint64_t *r
 	return copy;
 }
 
-static pid_t start(const char *path, bool copies, int ready)
+struct way {
+	const char *path;
+	bool copies;
+};
+
+static bool look(void *context)
 {
-	pid_t child = fork();
+	const struct way *way = context;
+	uint64_t size_bytes;
+	const unsigned char *data = get_bytes(way->path, way->copies, &size_bytes);
 
-	if (child == 0) {
-		uint64_t size_bytes;
-		const unsigned char *data = get_bytes(path, copies, &size_bytes);
-
-		if (!data)
-			_exit(1);
+	if (data)
 		touch(data, size_bytes);
-		if (write(ready, "", 1) != 1)
-			_exit(1);
-		for (;;)
-			pause();
-	}
-	return child;
+	return data != NULL;
 }
 
-static int add(pid_t pid, struct sums *sums)
+static int run(struct way way, unsigned count)
 {
-	struct comap_pages pages;
-	int code = comap_pages_process(pid, &pages);
+	struct crowd_sums sums;
 
-	if (code)
-		return code;
-	sums->rss_bytes += pages.rss_bytes;
-	sums->pss_bytes += pages.pss_bytes;
-	sums->page_table_bytes += pages.page_table_bytes;
-	return 0;
-}
-
-static int run(const char *path, unsigned count, bool copies)
-{
-	pid_t children[PROCESSES_MAX];
-	struct sums sums = { 0 };
-	int ready[2], code = 0;
-	char byte;
-
-	if (pipe(ready) != 0)
+	if (crowd_measure(count, look, &way, &sums) != 0)
 		return -1;
-	for (unsigned i = 0; i < count; i++)
-		children[i] = start(path, copies, ready[1]);
-	close(ready[1]);
-	for (unsigned i = 0; i < count && code == 0; i++)
-		code = children[i] > 0 && read(ready[0], &byte, 1) == 1 ? 0 : -1;
-	for (unsigned i = 0; i < count && code == 0; i++)
-		code = add(children[i], &sums);
-	for (unsigned i = 0; i < count; i++)
-		if (children[i] > 0) {
-			kill(children[i], SIGKILL);
-			waitpid(children[i], NULL, 0);
-		}
-	close(ready[0]);
-	if (code == 0)
-		printf("{\"how\":\"%s\",\"processes\":%u,\"rss_bytes\":%" PRIu64 ",\"pss_bytes\":%" PRIu64
-		       ",\"page_table_bytes\":%" PRIu64 "}\n", copies ? "copy" : "map", count,
-		       sums.rss_bytes, sums.pss_bytes, sums.page_table_bytes);
+	printf("{\"how\":\"%s\",\"processes\":%u,\"rss_bytes\":%" PRIu64 ",\"pss_bytes\":%" PRIu64
+	       ",\"page_table_bytes\":%" PRIu64 "}\n", way.copies ? "copy" : "map", count,
+	       sums.rss_bytes, sums.pss_bytes, sums.page_table_bytes);
 	fflush(stdout);
-	return code;
+	return 0;
 }
 
 int main(int argc, char **argv)
@@ -120,7 +79,7 @@ int main(int argc, char **argv)
 		return fprintf(stderr, "usage: memory-bench FILE [PROCESSES_MAX]\n"), 2;
 	for (int copies = 0; copies < 2; copies++)
 		for (unsigned count = 1; count <= most; count *= 2)
-			if (run(argv[1], count, copies) != 0)
+			if (run((struct way){ argv[1], copies != 0 }, count) != 0)
 				return fprintf(stderr, "memory-bench: %s\n", comap_error_text()), 1;
 	return 0;
 }
