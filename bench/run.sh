@@ -8,6 +8,8 @@
 #
 #     table peers     a get, against LMDB, SQLite, memcached, Redis and liburcu's table
 #     table mix       gets and puts mixed, uniform and by Zipf's law; quantiles; fairness
+#     table memory    of 1 to 64 processes, against LMDB and a copy each; draws a plot
+#     table grow      pauses while a table grows from a thousand entries to ten million (not by itself)
 #     table load      bulk loads, dumps, restores; what others notice of a commit
 #
 # The status is 0 whether goals are met or not: these are figures, not tests.
@@ -46,7 +48,7 @@ for program in "$build"/bench/bench_*; do
 	"${nice[@]}" "$program" "$@"
 done
 case table in *"$filter"*)
-	for part in peers mix load; do
+	for part in peers mix load memory; do
 		"${nice[@]}" "$build/bench/table/$part" "$@"
 	done
 	;;

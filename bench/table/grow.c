@@ -2,7 +2,8 @@
 /* Pauses while a table grows from 1,000 entries to ten million (or COMAP_BENCH_KEYS), and its region with
  * it: one process puts, another gets keys that are there, the time of each is taken. For each tenfold: the
  * quantiles of the puts and the longest put and get. Beside it, in the same round: as many puts over into
- * the table that has grown, and a plain table in private memory that doubles all at once. What the machine
+ * the table that has grown, and a plain table of a quarter of the keys, in private memory, that
+ * doubles all at once. What the machine
  * itself takes away (others, interrupts) is in all of them; the longest of the quietest round says most. */
 #include "ours.h"
 
@@ -18,7 +19,7 @@
 #define DECADES_MAX 5u
 #define BUCKETS 2048u          /* of a histogram: 32 for each doubling of the time */
 
-enum { THERE, STOP };          /* shared words */
+enum { THERE, READY, STOP };   /* shared words */
 
 /* Times, counted by size: what a quantile says is at most 3 % too much. */
 struct times {
@@ -78,6 +79,7 @@ static void read_beside(void *context)
 	uint64_t state = 362436069362436069ull, total = 0, there;
 
 	ours_attach();
+	comap_u64_store_release(bench_shared(READY), 1);
 	while (comap_u64_load_relaxed(bench_shared(STOP)) == 0) { /* relaxed: soon enough */
 		/* acquire: what is counted is in the table */
 		there = comap_u64_load_acquire(bench_shared(THERE));
@@ -213,9 +215,11 @@ static void measure(const char *path)
 	memset(puts, 0, sizeof puts);
 	memset(reader_times, 0, sizeof puts);
 	ours_make(path, FIRST);
-	comap_u64_store_relaxed(bench_shared(STOP), 0); /* relaxed, both: before the fork */
+	comap_u64_store_relaxed(bench_shared(STOP), 0); /* relaxed, all: before the fork */
+	comap_u64_store_relaxed(bench_shared(READY), 0);
 	comap_u64_store_relaxed(bench_shared(THERE), FIRST);
 	reader = bench_fork(read_beside, NULL);
+	bench_await(bench_shared(READY), 1);
 	for (unsigned d = 0; d < decade_count; d++, from *= 10)
 		put_all(&puts[d], from, from * 10 < key_count ? from * 10 : key_count);
 	put_over(&puts[DECADES_MAX]);
