@@ -13,7 +13,8 @@
  * Progress:   a hit as table_read.c; a miss blocks on the stripe's lock, then on the turn
  *
  * Who waits sleeps on the turn's flag. One of them is its sentry: it looks every 2 ms whether the owner
- * lives; the others do so every 64 ms at most, and whether there is a sentry. A sentry that dies, is
+ * lives, and less often once the turn has lasted longer than 64 ms: after a 32nd of that time, 64 ms at
+ * most. The others do so every 64 ms at most, and whether there is a sentry. A sentry that dies, is
  * stopped or leaves costs the others so much, once. */
 #include "table.h"
 
@@ -28,6 +29,8 @@
 #include <errno.h>
 
 #define SENTRY_NS 2000000u
+#define SENTRY_PART 32u         /* or this part of the time that it has waited: long turns wake it seldom */
+#define STALE_LOCK_MS 10        /* who has a stale value does not wait for the lock for longer */
 #define OTHERS_FIRST_NS 4000000u
 #define OTHERS_LAST_NS 64000000u
 #define PROBE_EVERY_NS 1000000u /* readers of a stale value, all threads of a handle together */
@@ -57,6 +60,8 @@ struct fetch {
 	uint64_t robbed_ticket;      /* its owner is dead, or the patience over: it may be taken */
 	struct comap_turn_shm *robbed;
 };
+
+static uint64_t earlier(uint64_t a, uint64_t b) { return a < b ? a : b; }
 
 /* --- looking ---------------------------------------------------------------------------------- */
 
@@ -215,7 +220,8 @@ static int take(struct fetch *fetch, struct comap_turn *ret_turn)
 	int code = comap__writer_init(&writer, fetch->table, fetch->hash);
 
 	if (!code)
-		code = comap__stripe_lock(&writer);
+		code = comap__stripe_lock_until(&writer, earlier(fetch->deadline_ns, comap_deadline_ms(
+			fetch->finding == STALE ? STALE_LOCK_MS : COMAP_TABLE_LOCK_MS)));
 	if (code)
 		return code;
 	code = take_locked(fetch, &writer, ret_turn);
@@ -276,8 +282,6 @@ static int fail_deadline(const struct fetch *fetch)
 	return code;
 }
 
-static uint64_t earlier(uint64_t a, uint64_t b) { return a < b ? a : b; }
-
 /* Until when the patience lasts. */
 static uint64_t patience_end(const struct fetch *fetch)
 {
@@ -285,6 +289,14 @@ static uint64_t patience_end(const struct fetch *fetch)
 
 	return patience_ns == 0 || fetch->full || patience_ns > COMAP_FOREVER - fetch->met_ns
 		? COMAP_FOREVER : fetch->met_ns + patience_ns;
+}
+
+/* How long the sentry sleeps: a death is met at once, as measured by how long the turn has lasted. */
+static uint64_t sentry_step(const struct fetch *fetch, uint64_t now_ns)
+{
+	uint64_t part_ns = (now_ns - fetch->met_ns) / SENTRY_PART;
+
+	return part_ns < SENTRY_NS ? SENTRY_NS : earlier(part_ns, OTHERS_LAST_NS);
 }
 
 /* One sleep, unless it is over already. */
@@ -316,7 +328,7 @@ static int wait_for_turn(struct fetch *fetch, uint32_t me)
 			return code;
 		if (now_ns >= fetch->deadline_ns)
 			return fail_deadline(fetch);
-		sleep_once(fetch, earlier(now_ns + (be_sentry(fetch, me) ? SENTRY_NS : step_ns),
+		sleep_once(fetch, earlier(now_ns + (be_sentry(fetch, me) ? sentry_step(fetch, now_ns) : step_ns),
 		                          earlier(fetch->deadline_ns, patience_ns)));
 		step_ns = earlier(step_ns * 2, OTHERS_LAST_NS);
 	}
@@ -352,6 +364,8 @@ static int fetch_once(struct fetch *fetch, struct comap_turn *ret_turn)
 	if (fetch->finding == STALE && somebody_computes(fetch))
 		return COMAP_FETCH_STALE;
 	code = take(fetch, ret_turn);
+	if (code == -ETIMEDOUT && fetch->finding == STALE)
+		return COMAP_FETCH_STALE;
 	if (code)
 		return code < 0 ? code : COMAP_FETCH_YOURS;
 	if (fetch->turn && fetch->finding == STALE)

@@ -378,6 +378,68 @@ static void test_a_stopped_one_is_named_and_may_be_robbed(void **state)
 	close_table();
 }
 
+/* Holds the stripe's lock and stands still; with a stale value before it, if there is one. */
+static int hold_stripe(void *unused)
+{
+	open_table(0);
+	proc_fault(PROC_FAULT_STOP, "table.committed", 1);
+	PROC_REQUIRE(comap_table_put(table, "b", 1, "v", 1) == COMAP_TABLE_DONE);
+	close_table();
+	return 0;
+}
+
+/* A key of the stripe of "b", from this one on. */
+static uint64_t twin_of_b(uint64_t key)
+{
+	uint32_t stripe = comap__hash_stripe(comap__table_hash(table, "b", 1));
+
+	while (comap__hash_stripe(comap__table_hash(table, &key, sizeof key)) != stripe)
+		key++;
+	return key;
+}
+
+/* The writer in there is stopped: the deadline holds for its lock, too, and a stale value comes at once. */
+static void test_the_deadline_holds_for_the_lock_too(void **state)
+{
+	struct comap_fetch_options options = { .ttl_ns = 1000000u, .stale_ns = 60000000000u };
+	struct comap_turn turn;
+	struct comap_view view;
+	struct proc *holder;
+	char buffer[EIGHT];
+	uint64_t key, begun_ns;
+	int code;
+
+	if (!proc_has_faults())
+		skip();
+	make_table();
+	open_table(0);
+	key = twin_of_b(0);
+	code = comap_table_fetch(table, &key, sizeof key, &options, buffer, EIGHT, &view, &turn);
+	assert_int_equal(code, COMAP_FETCH_YOURS);
+	assert_int_equal(comap_table_turn_put(&turn, "old", 3), COMAP_TABLE_DONE);
+	sleep_ms(20);
+	holder = proc_spawn("holder", hold_stripe, NULL);
+	assert_int_equal(proc_wait_stopped(holder), 0);
+	begun_ns = comap_now_ns();
+	code = comap_table_fetch(table, &key, sizeof key, &options, buffer, EIGHT, &view, &turn);
+	assert_int_equal(code, COMAP_FETCH_STALE);
+	assert_memory_equal(view.data, "old", 3);
+	options.deadline_ns = comap_deadline_ms(50);
+	key = twin_of_b(key + 1);
+	code = comap_table_fetch(table, &key, sizeof key, &options, buffer, EIGHT, &view, &turn);
+	assert_int_equal(code, -ETIMEDOUT);
+	assert_non_null(strstr(comap_error_text(), "stopped"));
+	assert_in_range(comap_now_ns() - begun_ns, 0, COMAP_TABLE_LOCK_MS * 1000000ull / 2);
+	proc_continue(holder);
+	proc_assert_ok(holder);
+	options.deadline_ns = 0;
+	code = comap_table_fetch(table, &key, sizeof key, &options, buffer, EIGHT, &view, &turn);
+	assert_int_equal(code, COMAP_FETCH_YOURS);
+	assert_int_equal(comap_table_turn_drop(&turn), COMAP_TABLE_DONE);
+	check_alone(region);
+	close_table();
+}
+
 /* --- death ------------------------------------------------------------------------------------ */
 
 static int take_over(void *key)
@@ -508,6 +570,7 @@ int main(void)
 		PROC_TEST(test_no_waiting_in_a_section_and_no_turns_for_guests),
 		PROC_TEST(test_of_all_who_miss_one_computes),
 		PROC_TEST(test_a_stopped_one_is_named_and_may_be_robbed),
+		PROC_TEST(test_the_deadline_holds_for_the_lock_too),
 		PROC_TEST(test_the_next_takes_over_at_once),
 		PROC_TEST(test_death_anywhere_leaves_nobody_waiting),
 	};

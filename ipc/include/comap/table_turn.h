@@ -51,7 +51,7 @@ struct comap_fetch_options {
 	uint64_t ttl_ns;           /* of what is computed, as in struct comap_table_write */
 	uint64_t stale_ns;         /* so long beyond it the value may still be handed out; 0: not at all */
 	uint64_t negative_ttl_ns;  /* 0: COMAP_NEGATIVE_TTL_NS */
-	uint64_t deadline_ns;      /* CLOCK_MONOTONIC: for others' turns. 0: no deadline */
+	uint64_t deadline_ns;      /* CLOCK_MONOTONIC: for others' turns and locks. 0: none */
 	uint64_t patience_ns;      /* a living one's turn is taken away after so long; 0: never */
 };
 
@@ -73,7 +73,7 @@ struct comap_turn {
  * already; -ENOBUFS as comap_table_get(). Guests: a copy where there is one, else -ENOTCONN.
  * ret_view (may be NULL): of what is in the buffer; with YOURS too, if there is a stale value, else its
  * .data is NULL. A hit costs what comap_table_get() costs; a miss takes the stripe's lock, for which it
- * waits like a write, whatever the deadline. */
+ * waits until the deadline, two seconds at most, or 10 ms where there is a stale value to give instead. */
 COMAP_API int comap_table_fetch(struct comap_table *table, const void *key, size_t key_bytes,
                                 const struct comap_fetch_options *options, void *buffer,
                                 size_t capacity_bytes, struct comap_view *ret_view,
