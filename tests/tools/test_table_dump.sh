@@ -34,7 +34,7 @@ run 3 table restore fx t "$COMAP_DIR/.missing"
 run 2 table dump fx t "$COMAP_DIR/.dump" --every never
 run 2 table dump fx t
 
-# checkpoints, and a warm start from the newest one beside a region that cannot be opened
+# checkpoints follow the table
 "$comap" table dump fx t "$COMAP_DIR/.checkpoint" --every 0.05 &
 dumper=$!
 "$comap" table put fx t key-8 eight
@@ -46,10 +46,40 @@ done
 same eight "$("$comap" table get seen t key-8)" "the checkpoint follows the table"
 kill "$dumper"
 wait "$dumper" 2>/dev/null
-printf 'no region' >"$COMAP_DIR/fx.region-that-was"
-cp "$COMAP_DIR/fx.region-that-was" "$("$comap" path fx)" # what a crash may leave
-run 5 info fx
-rm -f "$("$comap" path fx)"
-run 0 table restore fx t "$COMAP_DIR/.checkpoint" --create
-same eight "$("$comap" table get fx t key-8)" "warm again"
+
+# The warm start of docs/table-dump.md, word for word.
+sed -n '/^## After a reboot/,/^## /p' "$source_dir/docs/table-dump.md" | sed -n '/^```sh/,/^```$/{//!p}' \
+	>"$COMAP_DIR/.warm"
+same 4 "$(wc -l <"$COMAP_DIR/.warm")" "the page has its four lines"
+mkdir "$COMAP_DIR/.bin"
+ln -s "$comap" "$COMAP_DIR/.bin/comap"
+warm_start() {
+	checks=$((checks + 1))
+	(cd "$COMAP_DIR" && PATH=$COMAP_DIR/.bin:$PATH bash .warm) >"$out" 2>"$err" || wrong "the warm start works"
+}
+# Another boot id in the file, as if the machine had been started anew (docs/layout.md: control, 416).
+restart_the_machine() {
+	printf 'other boot' | dd of="$("$comap" path cache)" bs=1 seek=$((65536 + 416)) conv=notrunc status=none
+}
+"$comap" table put cache users key one --create
+"$comap" table dump cache users "$COMAP_DIR/users.dump"
+"$comap" table put cache users key two
+restart_the_machine
+warm_start
+same two "$("$comap" table get cache users key)" "what was left in order is kept over a restart"
+start cache read # attached when the machine goes down
+kill -KILL "$role_pid"
+wait "$role_pid" 2>/dev/null
+restart_the_machine
+run 5 info cache
+run 5 table get cache users key
+warm_start
+same one "$("$comap" table get cache users key)" "what was in use is replaced by the checkpoint"
+"$comap" table put cache users key three
+warm_start
+same three "$("$comap" table get cache users key)" "a second warm start changes nothing"
+rm "$("$comap" path cache)"
+warm_start
+same one "$("$comap" table get cache users key)" "what is gone comes back from the checkpoint"
+run 0 verify cache
 finish
