@@ -2,6 +2,7 @@
 /* A region file of each format version, kept in the tree, opened by the build of today.
  *
  *   golden check FILE    today's build reads what that build wrote, and goes on with it
+ *   golden refuse FILE   the same file, as though of another layout: it is refused
  *   golden write FILE    makes the file anew (./run golden); refuses where it says "released yes"
  *
  * The file is text: some lines of "name value", then the bytes that are not zero, 32 to a line:
@@ -12,8 +13,8 @@
  *     bytes 6291456                   how long the region file is
  *     00010000 0100...                offset, bytes up to the last that is not zero
  *
- * In the region: a typed value at version 3, a table of all kinds of entries, a retired block, and the seat of
- * a process that died with a section open and a version half built.
+ * In the region: a typed value at version 3, a table of all kinds of entries, a retired block, and the seat
+ * of a process that died with a section open and a version half built.
  *
  * A layout that is not the file's must be refused in words that name both fingerprints. Of a format that has
  * been released that is a failure: raise COMAP_FORMAT_VERSION, or leave the layout as it was. Before, it is a
@@ -202,7 +203,7 @@ static void read_row(int fd, const char *line)
 }
 
 /* What is true of this machine and this run is put in, or the file would be a copy from another boot. */
-static void settle_here(int fd, const struct comap_control_shm *here)
+static void settle_here(int fd, const struct comap_control_shm *here, uint64_t fingerprint)
 {
 	struct comap_identity_shm identity = read_identity(fd);
 	struct comap_control_shm control;
@@ -211,6 +212,7 @@ static void settle_here(int fd, const struct comap_control_shm *here)
 	REQUIRE(fstat(fd, &st) == 0);
 	identity.birth_device = st.st_dev;
 	identity.birth_inode = st.st_ino;
+	identity.fingerprint = fingerprint;
 	comap__identity_seal(&identity);
 	REQUIRE(pwrite(fd, &identity, sizeof identity, 0) == sizeof identity);
 	REQUIRE(pread(fd, &control, sizeof control, COMAP_IDENTITY_BYTES) == sizeof control);
@@ -319,7 +321,7 @@ static int check_refused(const struct header *header, uint64_t ours)
 	return released ? 1 : 77;
 }
 
-static int check_golden(const char *name)
+static int check_golden(const char *name, bool as_another_layout)
 {
 	FILE *text = fopen(name, "re");
 	struct comap_control_shm here;
@@ -332,7 +334,8 @@ static int check_golden(const char *name)
 	while (fgets(line, sizeof line, text))
 		read_row(fd, line);
 	fclose(text);
-	settle_here(fd, &here);
+	header.fingerprint ^= as_another_layout;
+	settle_here(fd, &here, header.fingerprint);
 	close(fd);
 	if (header.fingerprint != ours) {
 		code = check_refused(&header, ours);
@@ -352,7 +355,9 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < sizeof wide; i++)
 		wide[i] = (char)(i / 1000);
 	if (argc == 3 && strcmp(argv[1], "check") == 0)
-		return check_golden(argv[2]);
+		return check_golden(argv[2], false);
+	if (argc == 3 && strcmp(argv[1], "refuse") == 0)
+		return check_golden(argv[2], true) == 0;
 	if (argc == 3 && strcmp(argv[1], "write") == 0) {
 		int code = write_golden(argv[2]);
 
