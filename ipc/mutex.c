@@ -61,13 +61,12 @@ int comap__mutex_trylock(struct comap *region, struct comap_u64 *word, uint64_t 
 static int fail_timeout(struct comap *region, uint64_t seen)
 {
 	uint64_t seat_token = comap__thread_seat(region, owner_of(seen));
-	int64_t seat = seat_token ? (int64_t)comap__token_index(seat_token) : -1;
+	uint32_t seat = comap__token_index(seat_token);
 	int code;
 
-	if (seat < 0)
+	if (!seat_token)
 		return comap__fail(COMAP_CAUSE_TIMEOUT, "the lock did not become free in time");
-	code = comap__fail(COMAP_CAUSE_TIMEOUT, "the lock is held by seat %lld (%.31s, pid %u)",
-	                   (long long)seat, region->seats[seat].name, region->seats[seat].pid.v);
+	code = comap__fail(COMAP_CAUSE_TIMEOUT, "the lock is held by %s", comap__seat_name(region, seat).text);
 	comap__error()->seat = seat;
 	return code;
 }

@@ -175,9 +175,8 @@ static int fail_held_up(struct comap *region, const struct comap_thread_shm *thr
 
 	if (!(owner & 1) || index >= region->identity->seat_count)
 		return comap__fail(COMAP_CAUSE_TIMEOUT, "the grace period was not over in time");
-	code = comap__fail(COMAP_CAUSE_TIMEOUT, "seat %u (%.31s, pid %u, thread %u) is still inside a read "
-	                   "section", index, region->seats[index].name, region->seats[index].pid.v,
-	                   thread->thread_id.v);
+	code = comap__fail(COMAP_CAUSE_TIMEOUT, "%s is still inside a read section, in thread %u",
+	                   comap__seat_name(region, index).text, thread->thread_id.v);
 	comap__error()->seat = index;
 	return code;
 }

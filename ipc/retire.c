@@ -17,6 +17,7 @@
 #include "error.h"
 #include "fault.h"
 #include "heap.h"
+#include "seat.h"
 #include "thread.h"
 
 #include <errno.h>
@@ -311,9 +312,8 @@ static int meet_budget(struct comap *region, struct comap__row *row)
 		return code;
 	if (seat < 0) /* nobody reads: others retire as fast as we do */
 		return comap__fail(COMAP_CAUSE_PINNED, "%s: other writers retire %s", region->path, what);
-	comap__fail(COMAP_CAUSE_PINNED, "%s: readers pin %s: seat %lld (%.31s, pid %u) stays inside a read "
-	            "section", region->path, what, (long long)seat, region->seats[seat].name,
-	            region->seats[seat].pid.v);
+	comap__fail(COMAP_CAUSE_PINNED, "%s: readers pin %s: %s stays inside a read section",
+	            region->path, what, comap__seat_name(region, (uint32_t)seat).text);
 	comap__error()->seat = seat;
 	return -EBUSY;
 }

@@ -115,6 +115,22 @@ bool comap__process_is_stopped(uint32_t pid)
 	return process_status(pid, &status) && (status.state == 'T' || status.state == 't');
 }
 
+struct comap__seat_name comap__seat_name(const struct comap *region, uint32_t seat)
+{
+	struct comap__seat_name name;
+	const struct comap_seat_shm *shm;
+
+	if (seat >= region->identity->seat_count) {
+		snprintf(name.text, sizeof name.text, "seat %u, which there is not", seat);
+		return name;
+	}
+	shm = &region->seats[seat];
+	snprintf(name.text, sizeof name.text, "seat %u (%.31s, pid %u%s)", seat, shm->name, shm->pid.v,
+	         shm->pid_namespace.v == comap__pid_namespace() && comap__process_is_stopped(shm->pid.v)
+	         ? ", stopped" : "");
+	return name;
+}
+
 /* --- taking and leaving --- */
 
 static int lock_life(int fd, uint64_t token)

@@ -20,6 +20,10 @@ uint64_t comap__pid_namespace(void);
 /* In the caller's PID namespace: state T or t of /proc. */
 bool comap__process_is_stopped(uint32_t pid);
 
+/* How an error calls who sits there: "seat 3 (name, pid 7)", and ", stopped" where that can be seen. */
+struct comap__seat_name { char text[96]; };
+struct comap__seat_name comap__seat_name(const struct comap *region, uint32_t seat);
+
 /* Takes a free seat for this process; fills region->attachment. Registers for membarrier first. */
 int comap__seat_take(struct comap *region);
 

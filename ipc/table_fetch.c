@@ -268,16 +268,13 @@ static int fail_deadline(const struct fetch *fetch)
 	struct comap *region = fetch->table->object.region;
 	uint64_t seat_token = comap__thread_seat(region, fetch->owner);
 	uint32_t seat = comap__token_index(seat_token);
-	const struct comap_seat_shm *shm = &region->seats[seat];
 	int code;
 
 	if (!seat_token || seat >= region->identity->seat_count)
 		return comap__fail(COMAP_CAUSE_TIMEOUT, "the key was not computed in time");
-	code = comap__fail(COMAP_CAUSE_TIMEOUT, "%s computed by seat %u (%.31s, pid %u)%s",
+	code = comap__fail(COMAP_CAUSE_TIMEOUT, "%s computed by %s",
 	                   fetch->full ? "as many keys as can be are being computed, one of them is"
-	                               : "the key is being", seat, shm->name, shm->pid.v,
-	                   shm->pid_namespace.v == comap__pid_namespace() &&
-	                   comap__process_is_stopped(shm->pid.v) ? ", which is stopped" : "");
+	                               : "the key is being", comap__seat_name(region, seat).text);
 	comap__error()->seat = seat;
 	return code;
 }

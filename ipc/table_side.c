@@ -45,9 +45,8 @@ static void pause_1ms(void)
 static int fail_loader(struct comap *region, uint64_t holder)
 {
 	uint32_t seat = comap__token_index(holder);
-	const struct comap_seat_shm *shm = &region->seats[seat % region->identity->seat_count];
-	int code = comap__fail(COMAP_CAUSE_ROLE, "seat %u (%.31s, pid %u) loads this table, and one at a time "
-	                       "may", seat, shm->name, shm->pid.v);
+	int code = comap__fail(COMAP_CAUSE_ROLE, "%s loads this table, and one at a time may",
+	                       comap__seat_name(region, seat).text);
 
 	comap__error()->seat = seat;
 	return code;

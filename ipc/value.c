@@ -356,9 +356,8 @@ int comap_value_wait(struct comap_value *value, uint64_t seen, uint64_t deadline
 static int fail_role(struct comap *region, uint64_t seat_token)
 {
 	uint32_t seat = comap__token_index(seat_token);
-	const struct comap_seat_shm *shm = &region->seats[seat % region->identity->seat_count];
-	int code = comap__fail(COMAP_CAUSE_ROLE, "seat %u (%.31s, pid %u) publishes this value, and one at a "
-	                       "time may", seat, shm->name, shm->pid.v);
+	int code = comap__fail(COMAP_CAUSE_ROLE, "%s publishes this value, and one at a time may",
+	                       comap__seat_name(region, seat).text);
 
 	comap__error()->seat = seat;
 	return code;

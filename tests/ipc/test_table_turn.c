@@ -378,9 +378,10 @@ static void test_a_stopped_one_is_named_and_may_be_robbed(void **state)
 	close_table();
 }
 
-/* Holds the stripe's lock and stands still; with a stale value before it, if there is one. */
+/* Stands still with the lock of the stripe of "b". */
 static int hold_stripe(void *unused)
 {
+	proc_await(GO, 1);
 	open_table(0);
 	proc_fault(PROC_FAULT_STOP, "table.committed", 1);
 	PROC_REQUIRE(comap_table_put(table, "b", 1, "v", 1) == COMAP_TABLE_DONE);
@@ -412,13 +413,14 @@ static void test_the_deadline_holds_for_the_lock_too(void **state)
 	if (!proc_has_faults())
 		skip();
 	make_table();
+	holder = proc_spawn("holder", hold_stripe, NULL);
 	open_table(0);
 	key = twin_of_b(0);
 	code = comap_table_fetch(table, &key, sizeof key, &options, buffer, EIGHT, &view, &turn);
 	assert_int_equal(code, COMAP_FETCH_YOURS);
 	assert_int_equal(comap_table_turn_put(&turn, "old", 3), COMAP_TABLE_DONE);
 	sleep_ms(20);
-	holder = proc_spawn("holder", hold_stripe, NULL);
+	proc_post(GO);
 	assert_int_equal(proc_wait_stopped(holder), 0);
 	begun_ns = comap_now_ns();
 	code = comap_table_fetch(table, &key, sizeof key, &options, buffer, EIGHT, &view, &turn);
