@@ -9,7 +9,11 @@
 #     table peers     a get, against LMDB, SQLite, memcached, Redis and liburcu's table
 #     table mix       gets and puts mixed, uniform and by Zipf's law; quantiles; fairness
 #     table memory    of 1 to 64 processes, against LMDB and a copy each; draws a plot
-#     table grow      pauses while a table grows from a thousand entries to ten million (not by itself)
+#     table grow      pauses while a table grows from a thousand entries to ten million
+#     table large     ten million entries, with 4 KiB pages and (for root) with large ones
+#     table huge      a hundred million small ones; 12 GB
+#
+# The last three run only when they are asked for.
 #     table load      bulk loads, dumps, restores; what others notice of a commit
 #
 # The status is 0 whether goals are met or not: these are figures, not tests.
@@ -32,7 +36,33 @@ if [ "$filter" = core ]; then
 	exec "${nice[@]}" bench/core/run.sh "$build" "$@"
 fi
 
+# Ten million entries in small pages, then in a tmpfs with large ones. Figures: OUT/small, OUT/large.
+large() {
+	local out=bench-out rest=() folder
+	while [ $# -gt 1 ]; do
+		if [ "$1" = --out ]; then out=$2; else rest+=("$1" "$2"); fi
+		shift 2
+	done
+	mkdir -p "$out"
+	export COMAP_BENCH_KEYS=10000000
+	"${nice[@]}" "$build/bench/bench_table" --rounds 5 --out "$out/small" "${rest[@]}"
+	folder=$(mktemp -d)
+	if ! mount -t tmpfs -o huge=within_size,mode=0700 comap-bench "$folder" 2>/dev/null; then
+		rmdir "$folder"
+		echo "bench: no tmpfs with large pages can be mounted here: not measured"
+		return
+	fi
+	trap 'umount "$folder"; rmdir "$folder"' EXIT
+	echo
+	echo "== in large pages (tmpfs, huge=within_size)"
+	"${nice[@]}" "$build/bench/bench_table" --rounds 5 --out "$out/large" "${rest[@]}" --dir "$folder"
+}
+
 part=
+if [ "$filter" = table ] && [ "${1:-}" = large ]; then
+	large "${@:2}"
+	exit
+fi
 if [ "$filter" = table ] && [ $# -gt 0 ] && [ "${1#-}" = "$1" ]; then # a part of the table's bench alone
 	part=$1
 	shift

@@ -3,8 +3,8 @@
  * it: one process puts, another gets keys that are there, the time of each is taken. For each tenfold: the
  * quantiles of the puts and the longest put and get. Beside it, in the same round: as many puts over into
  * the table that has grown, and a plain table of a quarter of the keys, in private memory, that
- * doubles all at once. What the machine
- * itself takes away (others, interrupts) is in all of them; the longest of the quietest round says most. */
+ * doubles all at once. What the machine itself takes away (others, interrupts, memory that the hypervisor
+ * has to find first) is in all of them; the longest of the quietest round says most. */
 #include "ours.h"
 
 #define XXH_INLINE_ALL
@@ -206,6 +206,16 @@ static void put_row(const struct row *row, const struct times *puts, const struc
 	bench_put(row->get, gets->longest_ns / 1000);
 }
 
+static struct bench_metric *grown, *over_written; /* what the heap takes of its file, per entry */
+
+static void put_committed(struct bench_metric *metric)
+{
+	struct comap_info info;
+
+	bench_need(comap_info(ours.region, &info) == 0);
+	bench_put(metric, (double)info.heap_committed_bytes / (double)key_count);
+}
+
 static void measure(const char *path)
 {
 	static struct times puts[DECADES_MAX + 1];
@@ -222,7 +232,9 @@ static void measure(const char *path)
 	bench_await(bench_shared(READY), 1);
 	for (unsigned d = 0; d < decade_count; d++, from *= 10)
 		put_all(&puts[d], from, from * 10 < key_count ? from * 10 : key_count);
+	put_committed(grown);
 	put_over(&puts[DECADES_MAX]);
+	put_committed(over_written);
 	comap_u64_store_release(bench_shared(STOP), 1);
 	bench_wait(reader);
 	ours_close();
@@ -249,6 +261,8 @@ int main(int argc, char **argv)
 	path = bench_path("region");
 	name_rows();
 	plain = bench_metric("plain table of a quarter: longest put", "us");
+	grown = bench_metric("heap per entry, grown", "B");
+	over_written = bench_metric("heap per entry, after the puts over", "B");
 	while (bench_round()) {
 		measure(path);
 		bench_put(plain, plain_longest_ns(key_count / 4) / 1000);
@@ -266,5 +280,7 @@ int main(int argc, char **argv)
 	bench_against(last->put, over->put, 0);
 	bench_against(last->get, over->get, 0);
 	bench_against(last->put, plain, 0);
+	bench_show(grown);
+	bench_show(over_written);
 	return bench_end();
 }
