@@ -245,7 +245,7 @@ int main(int argc, char **argv)
 {
 	const char *keys = getenv("COMAP_BENCH_KEYS");
 
-	bench_begin(argc, argv, "table", "a million keys of 16 bytes, values of 100, in random order");
+	bench_begin(argc, argv, "table", "keys of 16 bytes, values of 100, in random order");
 	if (keys)
 		key_count = strtoull(keys, NULL, 10);
 	set_up();
@@ -293,6 +293,7 @@ int main(int argc, char **argv)
 	bench_at_most(put, 1000);
 	bench_show(load);
 	bench_at_most(memory, (KEY_BYTES + VALUE_BYTES) * 1.25 + 24);
+	bench_note("%.0f keys", (double)key_count);
 	bench_helper_end(second);
 	comap_value_close(floor_value);
 	comap_table_close(table);

@@ -38,7 +38,7 @@ fi
 
 # Ten million entries in small pages, then in a tmpfs with large ones. Figures: OUT/small, OUT/large.
 large() {
-	local out=bench-out rest=() folder
+	local out=bench-out rest=()
 	while [ $# -gt 1 ]; do
 		if [ "$1" = --out ]; then out=$2; else rest+=("$1" "$2"); fi
 		shift 2
@@ -46,7 +46,7 @@ large() {
 	mkdir -p "$out"
 	export COMAP_BENCH_KEYS=10000000
 	"${nice[@]}" "$build/bench/bench_table" --rounds 5 --out "$out/small" "${rest[@]}"
-	folder=$(mktemp -d)
+	folder=$(mktemp -d) # not local: it is needed at the end
 	if ! mount -t tmpfs -o huge=within_size,mode=0700 comap-bench "$folder" 2>/dev/null; then
 		rmdir "$folder"
 		echo "bench: no tmpfs with large pages can be mounted here: not measured"
