@@ -86,7 +86,8 @@ struct comap_bulk *comap__bulk_begin(struct comap_table *table, uint64_t expecte
 	if (comap__table_check(table) != 0 || comap__writer_init(&writer, table, 0) != 0)
 		return NULL;
 	if (table->cache) {
-		comap__fail(COMAP_CAUSE_UNSUPPORTED, "the table is a cache: it is filled by writes, which evict");
+		comap__fail(COMAP_CAUSE_UNSUPPORTED, "the table is a cache, which is not loaded at once: "
+		            "put the entries one by one, which evicts");
 		return NULL;
 	}
 	bulk = calloc(1, sizeof *bulk);

@@ -70,6 +70,21 @@ static void test_records_by_their_type(void **state)
 		assert_null(COMAP_TABLE_VIEW_AS(struct price, prices, &key));
 }
 
+static void test_a_bulk_load_by_its_type(void **state)
+{
+	const struct instrument key = { 7, 42 };
+	const struct price now = { 1.25, 1.5, 17 };
+	struct comap_bulk *bulk = comap_table_bulk_begin(prices, 0);
+	struct price found = { 0 };
+
+	assert_non_null(bulk);
+	assert_int_equal(COMAP_TABLE_BULK_PUT_AS(struct price, bulk, &key, &now), 0);
+	assert_int_equal(comap_table_bulk_put(bulk, &key, sizeof key, &now, sizeof now - 1), -EMSGSIZE);
+	assert_int_equal(comap_table_bulk_commit(bulk), 0);
+	assert_int_equal(COMAP_TABLE_GET_AS(struct price, prices, &key, &found), 0);
+	assert_memory_equal(&found, &now, sizeof now);
+}
+
 /* The same name in the same process is the same handle; the list is checked at each open. */
 static void test_the_open_compares_the_lists(void **state)
 {
@@ -186,6 +201,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		TYPED_TEST(test_records_by_their_type),
+		TYPED_TEST(test_a_bulk_load_by_its_type),
 		TYPED_TEST(test_the_open_compares_the_lists),
 		TYPED_TEST(test_a_shorter_value_is_no_record),
 		TYPED_TEST(test_what_the_source_has_not_is_not_there),

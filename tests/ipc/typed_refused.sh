@@ -51,6 +51,8 @@ command -v "${CC:-cc}" >/dev/null && command -v "${CXX:-c++}" >/dev/null || exit
 expect yes 'COMAP_TABLE_PUT_AS(struct price, t, &key, &now)'
 expect yes 'COMAP_TABLE_PUT_AS(struct price, t, &letters, &kept)'
 expect yes 'COMAP_TABLE_GET_AS(struct price, t, &key, &now)'
+expect yes 'COMAP_TABLE_BULK_PUT_AS(struct price, NULL, &key, &kept)'
+expect no 'COMAP_TABLE_BULK_PUT_AS(struct price, NULL, &key, &wrong)'
 expect yes 'const struct price *p = COMAP_TABLE_VIEW_AS(struct price, t, &key); (void)p'
 expect no 'COMAP_TABLE_PUT_AS(struct price, t, &key, &wrong)'
 expect no 'COMAP_TABLE_GET_AS(struct price, t, &key, &wrong)'

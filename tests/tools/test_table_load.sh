@@ -77,6 +77,8 @@ json '.key == "b" and .expires_ns > 1e18'
 seq 1 20000 | sed 's/.*/&\tvalue &/' >"$COMAP_DIR/.many"
 run 0 table load cached t "$COMAP_DIR/.many" --create --budget 512K --json
 json '.loaded == 20000 and .evicted > 10000'
+run 1 table load cached t "$COMAP_DIR/.many" --bulk
+complains 'is a cache, which is not loaded at once: put the entries one by one'
 
 # the bar, where it is asked for
 run 0 table load fx many "$COMAP_DIR/.many" --progress

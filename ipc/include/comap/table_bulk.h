@@ -29,7 +29,8 @@ struct comap_bulk;
 /* Begins a load of about `expected_entries` (0: no idea; a wrong number costs time, no more). Ends with
  * comap_table_bulk_commit() or comap_table_bulk_abort(). NULL on failure; the last error: -EBUSY after two
  * seconds: another process loads, or readers of the contents before are still there; it names the seat.
- * -ENOSPC. Outside of read sections. */
+ * -ENOSPC. -EOPNOTSUPP: the table is a cache. Two contents at once are twice its budget, and readers' marks
+ * of one say nothing of the other: a cache is filled by writes. Outside of read sections. */
 COMAP_API struct comap_bulk *comap_table_bulk_begin(struct comap_table *table,
                                                     uint64_t expected_entries);
 

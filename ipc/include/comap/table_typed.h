@@ -23,6 +23,7 @@
 #define COMAP_TABLE_TYPED_H
 
 #include <comap/table.h>
+#include <comap/table_bulk.h>
 
 COMAP_BEGIN_DECLS
 
@@ -78,6 +79,11 @@ static inline const void *comap__table_view_as(struct comap_table *table, const 
 	                COMAP__POINTER_TO_CONST(type, record), COMAP__RECORD_BYTES(type))
 #define COMAP_TABLE_REMOVE_AS(type, table, key) \
 	comap_table_remove((table), (key), COMAP__KEY_BYTES(key))
+
+/* Into a bulk load (table_bulk.h) of a table of the type. */
+#define COMAP_TABLE_BULK_PUT_AS(type, bulk, key, record) \
+	comap_table_bulk_put((bulk), (key), COMAP__KEY_BYTES(key), COMAP__POINTER_TO_CONST(type, record), \
+	                     COMAP__RECORD_BYTES(type))
 
 COMAP_END_DECLS
 #endif
