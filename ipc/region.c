@@ -313,11 +313,15 @@ static int check_home(struct comap *region, const struct stat *st)
 {
 	struct comap_control_shm *control = region->control;
 	uint8_t boot_id[16];
-	/* relaxed, all of it: these words change only here, and whoever changes them writes the same */
-	bool at_home = comap_u64_load_relaxed(&control->home_device) == st->st_dev &&
-	               comap_u64_load_relaxed(&control->home_inode) == st->st_ino;
-	bool clean = comap_u64_load_relaxed(&control->attach) & 1;
+	bool clean, at_home;
 
+	/* [edge region.attach] acq: not clean => seen where it was at home when somebody attached. The other
+	 * way round, who attaches in between would make it a copy of a region in use. */
+	clean = comap_u64_load_acquire(&control->attach) & 1;
+	COMAP_FAULT("home.looked");
+	/* relaxed: these words change only here, and whoever changes them writes the same */
+	at_home = comap_u64_load_relaxed(&control->home_device) == st->st_dev &&
+	          comap_u64_load_relaxed(&control->home_inode) == st->st_ino;
 	comap__boot_id(boot_id);
 	if (at_home && memcmp(control->boot_id, boot_id, sizeof boot_id) == 0)
 		return 0;

@@ -339,6 +339,43 @@ static void test_compatible_bits(void **state)
 	assert_int_equal(comap_close(region), 0);
 }
 
+/* --- two who are the first at once -------------------------------------------------------------- */
+
+static int attach_late(void *path)
+{
+	struct comap *region;
+
+	proc_fault(PROC_FAULT_STOP, "home.looked", 1);
+	region = comap_open(path, 0);
+	proc_fault(PROC_FAULT_NONE, NULL, 0);
+	PROC_REQUIRE_OK(comap_status(region));
+	PROC_REQUIRE_OK(comap_close(region));
+	return 0;
+}
+
+/* A clean file that was moved or is from before a restart becomes the first attacher's, and is in use from
+ * then on: whoever is looking at it meanwhile must not take it for a copy of one in use. */
+static void test_two_who_come_first_are_both_let_in(void **state)
+{
+	const char *original = proc_path(PROC_SHM, "original"), *path = proc_path(PROC_SHM, "moved");
+	struct comap *region;
+	struct proc *late;
+	char command[600];
+
+	if (!proc_has_faults())
+		skip();
+	damage_region(original);
+	snprintf(command, sizeof command, "cp --sparse=always '%s' '%s'", original, path);
+	assert_int_equal(system(command), 0);
+	late = proc_spawn("late", attach_late, (void *)(uintptr_t)path);
+	assert_int_equal(proc_wait_stopped(late), 0);
+	region = comap_open(path, 0);
+	assert_non_null(region);
+	proc_continue(late);
+	proc_assert_ok(late);
+	assert_int_equal(comap_close(region), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -347,6 +384,7 @@ int main(void)
 		PROC_TEST(test_lies_that_are_summed_do_no_harm),
 		PROC_TEST(test_scribbled_parts_do_no_harm),
 		PROC_TEST(test_compatible_bits),
+		PROC_TEST(test_two_who_come_first_are_both_let_in),
 	};
 
 	return cmocka_run_group_tests_name("badinput", tests, NULL, NULL);
