@@ -71,18 +71,30 @@ if [ "$filter" = table ] && [ $# -gt 0 ] && [ "${1#-}" = "$1" ]; then # a part o
 fi
 
 found=
-for program in "$build"/bench/bench_*; do
-	case ${program##*/} in *"$filter"*) ;; *) continue ;; esac
-	[ -f "$program" ] && [ -x "$program" ] || continue
-	found=yes
-	"${nice[@]}" "$program" "$@"
-done
-case table in *"$filter"*)
+programs() {
+	local program part
+	for program in "$build"/bench/bench_*; do
+		case ${program##*/} in *"$filter"*) ;; *) continue ;; esac
+		[ -f "$program" ] && [ -x "$program" ] || continue
+		"${nice[@]}" "$program" "$@"
+	done
+	case table in *"$filter"*) ;; *) return ;; esac
 	for part in peers mix load memory; do
 		"${nice[@]}" "$build/bench/table/$part" "$@"
 	done
-	;;
-esac
+}
+
+for program in "$build"/bench/bench_*"$filter"*; do
+	[ -f "$program" ] && [ -x "$program" ] && found=yes
+done
+said=$(mktemp)
+trap 'rm -f "$said"' EXIT
+programs "$@" | tee "$said"
+if grep -q ' goals met$' "$said"; then
+	echo
+	echo "== all of it: $(grep -c '| met  *|$' "$said") goals met, $(grep -c '| NOT MET |$' "$said") not"
+	grep '| NOT MET |$' "$said" || true
+fi
 if [ -z "$found" ]; then
 	echo "bench: nothing is called '$filter' in $build/bench" >&2
 	exit 2
