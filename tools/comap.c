@@ -94,7 +94,7 @@ static void print_verbs(FILE *file, const char *group)
 {
 	for (size_t i = 0; i < VERB_COUNT; i++)
 		if (!group || strncmp(verbs[i].name, group, strlen(group)) == 0)
-			fprintf(file, "  %-12s %s\n", verbs[i].name, verbs[i].summary);
+			fprintf(file, "  %-13s %s\n", verbs[i].name, verbs[i].summary);
 }
 
 static void print_overview(FILE *file)
@@ -155,7 +155,10 @@ static int unknown(int argc, char **argv)
 			print_verbs(stdout, group);
 			return TOOL_OK;
 		}
-		fprintf(stderr, "comap: %s: which of these?\n", argv[0]);
+		if (argc > 1)
+			fprintf(stderr, "comap: %s: there is no '%s'; which of these?\n", argv[0], argv[1]);
+		else
+			fprintf(stderr, "comap: %s: which of these?\n", argv[0]);
 		print_verbs(stderr, group);
 		return TOOL_USAGE;
 	}

@@ -61,6 +61,8 @@ says 'watch'
 run 2
 run 2 value
 complains 'which of these'
+run 2 table frobnicate fx t
+complains "there is no 'frobnicate'"
 run 2 no-such-verb
 complains 'no such verb'
 run 2 info

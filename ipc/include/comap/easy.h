@@ -8,6 +8,7 @@
 #define COMAP_EASY_H
 
 #include <comap.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
