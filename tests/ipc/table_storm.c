@@ -118,6 +118,42 @@ static bool refused(int code)
 	return true;
 }
 
+/* Over the version that is there, which nobody else changes. */
+static int swap(const struct key *name, const void *blob, size_t size_bytes)
+{
+	uint64_t version = 0;
+
+	COMAP_READ(region)
+		version = comap_table_view(table, name, sizeof *name).version;
+	PROC_REQUIRE(version);
+	return comap_table_cas(table, name, sizeof *name, version, blob, size_bytes);
+}
+
+/* As one who computes it: the turn of the one before, who died with it, is taken over. */
+static int compute(const struct key *name, const void *blob, size_t size_bytes)
+{
+	struct comap_fetch_options options = { .deadline_ns = comap_deadline_ms(2000) };
+	uint64_t buffer[WORDS_MAX];
+	struct comap_turn turn;
+	int code = comap_table_fetch(table, name, sizeof *name, &options, buffer, sizeof buffer, NULL, &turn);
+
+	if (code < 0)
+		return code;
+	PROC_REQUIRE(code == COMAP_FETCH_YOURS);
+	return comap_table_turn_put(&turn, blob, size_bytes);
+}
+
+static int put_mortal(const struct key *name, const void *blob, size_t size_bytes)
+{
+	return comap_table_write(table, &(struct comap_table_write){ name, sizeof *name, blob, size_bytes,
+	                         COMAP_TABLE_PUT, 0, UINT64_C(3600000000000) }, NULL);
+}
+
+static int touch(const struct key *name)
+{
+	return comap_table_touch(table, name, sizeof *name, UINT64_C(3600000000000));
+}
+
 static int perform(uint64_t writer, uint64_t key, uint64_t old, uint64_t state)
 {
 	static uint64_t blob[WORDS_MAX];
@@ -128,10 +164,17 @@ static int perform(uint64_t writer, uint64_t key, uint64_t old, uint64_t state)
 	if (!(state & 1))
 		return comap_table_remove(table, &name, sizeof name);
 	blob_fill(blob, size_of(number), number);
-	if (proc_random_below(4) == 0)
+	switch (proc_random_below(8)) {
+	case 0:
 		return there ? comap_table_replace(table, &name, sizeof name, blob, size_of(number))
 		             : comap_table_insert(table, &name, sizeof name, blob, size_of(number));
-	return comap_table_put(table, &name, sizeof name, blob, size_of(number));
+	case 1:
+		return there ? swap(&name, blob, size_of(number)) : compute(&name, blob, size_of(number));
+	case 2:
+		return put_mortal(&name, blob, size_of(number));
+	default:
+		return comap_table_put(table, &name, sizeof name, blob, size_of(number));
+	}
 }
 
 static void write_one(uint64_t writer)
@@ -144,6 +187,10 @@ static void write_one(uint64_t writer)
 	uint64_t begun_ns = comap_now_ns(), took_ns;
 	int code;
 
+	if (old & 1 && proc_random_below(8) == 0) {
+		code = touch(&(struct key){ writer, key });
+		PROC_REQUIRE(code == COMAP_TABLE_DONE || refused(code));
+	}
 	comap_u64_store_release(&cell->begun, state);
 	code = perform(writer, key, old, state);
 	took_ns = comap_now_ns() - begun_ns;
@@ -267,6 +314,52 @@ static void judge(struct cell *cell, uint64_t done, uint64_t found)
 	}
 }
 
+enum { MANY = 32 };
+
+static void look_at_many(void)
+{
+	struct key names[MANY];
+	struct comap_key keys[MANY];
+	struct comap_view views[MANY];
+	uint64_t done[MANY], found[MANY];
+
+	for (unsigned i = 0; i < MANY; i++) {
+		names[i] = (struct key){ proc_random_below(WRITERS), proc_random_below(KEYS) };
+		keys[i] = (struct comap_key){ &names[i], sizeof names[i] };
+		done[i] = comap_u64_load_acquire(&oracle->cells[names[i].writer][names[i].key].done);
+	}
+	COMAP_READ(region) {
+		PROC_REQUIRE(comap_table_view_many(table, MANY, keys, views) >= 0);
+		for (unsigned i = 0; i < MANY; i++)
+			found[i] = views[i].data ? state_of(views[i].data, views[i].size_bytes, names[i].writer,
+			                                    names[i].key) : 0;
+	}
+	for (unsigned i = 0; i < MANY; i++)
+		judge(&oracle->cells[names[i].writer][names[i].key], done[i], found[i]);
+	count(READS);
+}
+
+/* In a section that gives way: what it has copied counts only if its end says so. */
+static void look_evictably(void)
+{
+	uint64_t buffer[WORDS_MAX], writer = proc_random_below(WRITERS), key = proc_random_below(KEYS);
+	struct key name = { writer, key };
+	struct cell *cell = &oracle->cells[writer][key];
+	uint64_t done = comap_u64_load_acquire(&cell->done);
+	struct comap_view view = { 0 };
+	int code;
+
+	COMAP_READ_EVICTABLE(region, &code) {
+		view = comap_table_view(table, &name, sizeof name);
+		if (view.data && view.size_bytes <= sizeof buffer)
+			memcpy(buffer, view.data, view.size_bytes);
+	}
+	PROC_REQUIRE(code == 0 || code == -ESTALE);
+	if (code == 0)
+		judge(cell, done, view.data ? state_of(buffer, view.size_bytes, writer, key) : 0);
+	count(READS);
+}
+
 static void look(bool is_guest)
 {
 	uint64_t buffer[WORDS_MAX], writer = proc_random_below(WRITERS), key = proc_random_below(KEYS);
@@ -301,8 +394,12 @@ static void look(bool is_guest)
 static int reader(void *arg)
 {
 	storm_open(COMAP_CREATE);
-	while (!over())
-		look(false);
+	while (!over()) {
+		for (int i = 0; i < 20; i++)
+			look(false);
+		look_at_many();
+		look_evictably();
+	}
 	storm_close();
 	return 0;
 }
