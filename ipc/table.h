@@ -119,6 +119,12 @@ static inline const void *comap__table_at(struct comap_table *table, uint64_t re
 	return table->object.region->view + ref;
 }
 
+/* A hint; any word will do, and none is looked at. */
+static inline void comap__table_prefetch(const struct comap *region, uint64_t ref)
+{
+	__builtin_prefetch((const void *)((uintptr_t)region->view + ref));
+}
+
 /* Bucket number `index` of a stripe, for readers; NULL where the bytes make no sense. */
 static inline const struct comap_bucket_shm *comap__bucket_at(struct comap_table *table,
 	const struct comap_stripe_shm *stripe, uint64_t index)

@@ -270,7 +270,7 @@ static int write_refs(struct sink *sink, struct comap_table *table, const struct
 		uint64_t number;
 
 		if (i + AHEAD < refs->count)
-			__builtin_prefetch(table->object.region->view + refs->words[i + AHEAD]);
+			comap__table_prefetch(table->object.region, refs->words[i + AHEAD]);
 		if (!comap__entry_parts(table, refs->words[i], &parts) || comap__entry_is_gone(&parts))
 			continue;
 		if (parts.flags & COMAP_ENTRY_COUNTER && parts.value_bytes == sizeof number) {

@@ -458,8 +458,8 @@ static int view_group(struct comap_table *table, size_t count, const struct coma
 		/* relaxed, both: hints of what to fetch */
 		word = hits ? comap_u64_load_relaxed(&probes[i].bucket->slots[__builtin_ctzll(hits) / 8]) : 0;
 		if (word) {
-			__builtin_prefetch(table->object.region->view + word);
-			__builtin_prefetch(table->object.region->view + word + 64);
+			comap__table_prefetch(table->object.region, word);
+			comap__table_prefetch(table->object.region, word + 64);
 		}
 	}
 	for (size_t i = 0; i < count; i++) {

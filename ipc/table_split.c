@@ -241,7 +241,7 @@ static void fetch_entries(struct comap__writer *writer, const struct comap_bucke
 	for (unsigned i = 0; i < COMAP_BUCKET_SLOTS; i++) {
 		uint64_t word = comap_u64_load_relaxed(&bucket->slots[i]); /* relaxed: a hint */
 
-		__builtin_prefetch(writer->region->view + (word & ~COMAP_REF_FLAGS));
+		comap__table_prefetch(writer->region, word & ~COMAP_REF_FLAGS);
 	}
 }
 

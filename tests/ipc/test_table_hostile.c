@@ -20,12 +20,13 @@ enum { STOP, READY };
 
 static struct comap *region;
 static struct comap_table *table;
+static struct comap_table_options options; /* of the table; a cache has queues in the heap, too */
 
 static void open_as(const char *path, uint32_t flags)
 {
 	region = comap_open(path, flags);
 	PROC_REQUIRE(region);
-	table = comap_table_open(region, "t", NULL);
+	table = comap_table_open_with(region, "t", NULL, &options);
 	PROC_REQUIRE(table);
 }
 
@@ -50,7 +51,7 @@ static int scribbler(void *path)
 	PROC_REQUIRE_OK(comap__heap_make_writable(region));
 	words = (void *)(region->writable + region->identity->heap_offset_bytes);
 	count = comap_u64_load_acquire(&region->control->heap_committed_bytes) / 8;
-	proc_await(READY, 2);
+	proc_await(READY, 3);
 	for (unsigned i = 0; i < SCRIBBLES; i++) {
 		uint64_t word = proc_random_below(4) ? comap_u64_load_relaxed(&words[proc_random_below(count)])
 		                                     : proc_random() >> proc_random_below(64);
@@ -131,17 +132,61 @@ static int guest(void *path)
 	return look(true);
 }
 
-static void test_scribbles_harm_nobody_who_looks(void **state)
+/* What it writes lands anywhere, or is refused. */
+static int writer(void *path)
+{
+	struct comap_fetch_options fetch = { .deadline_ns = 1 };
+	static char buffer[1000];
+	struct comap_turn turn;
+	uint64_t key, begun_ns;
+
+	open_as(path, 0);
+	proc_post(READY);
+	while (proc_point(STOP) == 0) {
+		key = proc_random_below(KEYS * 2);
+		begun_ns = comap_now_ns();
+		switch (proc_random_below(5)) {
+		case 0:
+			(void)comap_table_remove(table, &key, sizeof key);
+			break;
+		case 1:
+			if (comap_table_fetch(table, &key, sizeof key, &fetch, buffer, sizeof buffer, NULL, &turn) ==
+			    COMAP_FETCH_YOURS)
+				(void)comap_table_turn_put(&turn, buffer, key % 300);
+			break;
+		default:
+			(void)comap_table_put(table, &key, sizeof key, buffer, key % 300);
+		}
+		PROC_REQUIRE(comap_now_ns() - begun_ns < CALL_MS * 1000000ull);
+	}
+	return 0;
+}
+
+static void scribble_beside_those_who_look(void)
 {
 	void *path = (void *)(uintptr_t)proc_path(PROC_SHM, "region");
-	struct proc *players[3];
+	struct proc *players[4];
 
 	proc_assert_ok(proc_spawn("maker", maker, path));
 	players[0] = proc_spawn("reader", reader, path);
 	players[1] = proc_spawn("guest", guest, path);
 	players[2] = proc_spawn("scribbler", scribbler, path);
-	for (unsigned i = 0; i < 3; i++)
+	players[3] = proc_spawn("writer", writer, path);
+	for (unsigned i = 0; i < 4; i++)
 		proc_assert_ok(players[i]);
+}
+
+static void test_scribbles_harm_nobody_who_looks(void **state)
+{
+	options.budget_bytes = 0;
+	scribble_beside_those_who_look();
+}
+
+static void test_scribbles_over_a_cache_harm_nobody_who_looks(void **state)
+{
+	options.budget_bytes = 16u << 20;
+	scribble_beside_those_who_look();
+	options.budget_bytes = 0;
 }
 
 /* A stripe of one bucket, which no table has: its interval is all hashes, and its end is the beginning. */
@@ -173,6 +218,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		PROC_TEST(test_scribbles_harm_nobody_who_looks),
+		PROC_TEST(test_scribbles_over_a_cache_harm_nobody_who_looks),
 		PROC_TEST(test_a_walk_of_stripes_of_one_bucket_ends),
 	};
 
