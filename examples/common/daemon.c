@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -48,6 +50,22 @@ bool number_from(const char *text, uint64_t low, uint64_t high, uint64_t *ret_nu
 		return false;
 	*ret_number = number;
 	return true;
+}
+
+bool separator_from(const char *text, char *ret_separator)
+{
+	bool tab = strcmp(text, "tab") == 0;
+
+	if (!tab && (strlen(text) != 1 || strchr("\"\n\r", *text)))
+		return false;
+	*ret_separator = tab ? '\t' : *text;
+	return true;
+}
+
+void usage_exit(const char *program, const char *what, const char *argument)
+{
+	fprintf(stderr, "%s: %s: %s; `%s --help` tells more\n", program, what, argument, program);
+	exit(EXIT_USAGE);
 }
 
 uint64_t realtime_ns(void)

@@ -27,6 +27,11 @@ int signals_wait(int signals_fd, int other_fd, int timeout_ms);
 
 /* A decimal number within the range, and nothing after it. */
 bool number_from(const char *text, uint64_t low, uint64_t high, uint64_t *ret_number);
+/* One character between cells, or "tab"; false: it cannot stand there (quotes, line ends). */
+bool separator_from(const char *text, char *ret_separator);
+/* Says on standard error what is wrong with an argument, and ends the program with EXIT_USAGE. */
+void usage_exit(const char *program, const char *what, const char *argument)
+	__attribute__((noreturn));
 
 uint64_t realtime_ns(void);
 

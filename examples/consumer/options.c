@@ -7,7 +7,6 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 static const char help[] =
 "Usage: consumer [OPTION]...\n"
@@ -41,13 +40,6 @@ static const char help[] =
 "5 the region was unlinked or replaced, 6 a torn read or a wrong answer was found.\n"
 "\n"
 "Example: consumer --rate 0 --duration 3000\n";
-
-static void usage(const char *what, const char *argument) __attribute__((noreturn));
-static void usage(const char *what, const char *argument)
-{
-	fprintf(stderr, "consumer: %s: %s; `consumer --help` tells more\n", what, argument);
-	exit(EXIT_USAGE);
-}
 
 enum { OPTION_VERIFY = 256, OPTION_VERIFY_EVERY, OPTION_SEPARATOR, OPTION_CHECK, OPTION_LINGER,
        OPTION_SEED, OPTION_STATS };
@@ -101,7 +93,8 @@ static bool take_text(struct consumer_options *options, int letter)
 	case OPTION_VERIFY: options->verify = optarg; return true;
 	case OPTION_STATS: options->stats = optarg; return true;
 	case OPTION_SEPARATOR:
-		options->separator = strcmp(optarg, "tab") == 0 ? '\t' : optarg[0];
+		if (!separator_from(optarg, &options->separator))
+			usage_exit("consumer", "not a separator", optarg);
 		return true;
 	default: return false;
 	}
@@ -119,7 +112,7 @@ static void take(struct consumer_options *options, int letter)
 	if (letter == 'T' && !options->index)
 		options->index = ""; /* the default column */
 	if (number && !number_from(optarg, low, high, number))
-		usage("not a number in its range", optarg);
+		usage_exit("consumer", "not a number in its range", optarg);
 	if (!number && !take_text(options, letter))
 		exit(EXIT_USAGE); /* getopt has said why */
 }
@@ -143,5 +136,5 @@ void consumer_options_parse(struct consumer_options *options, int argc, char **a
 	while ((letter = getopt_long(argc, argv, "r:V:R:T:x:d:p:n:h", longs, NULL)) != -1)
 		take(options, letter);
 	if (optind < argc)
-		usage("unexpected", argv[optind]);
+		usage_exit("consumer", "unexpected", argv[optind]);
 }

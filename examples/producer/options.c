@@ -7,7 +7,6 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 static const char help[] =
 "Usage: producer [OPTION]... [FILE.csv]\n"
@@ -37,22 +36,6 @@ static const char help[] =
 "\n"
 "Example: producer --region fleet --key code --separator ';' airports.csv\n";
 
-static void usage(const char *what, const char *argument) __attribute__((noreturn));
-static void usage(const char *what, const char *argument)
-{
-	fprintf(stderr, "producer: %s: %s; `producer --help` tells more\n", what, argument);
-	exit(EXIT_USAGE);
-}
-
-static char separator_from(const char *text)
-{
-	if (strcmp(text, "tab") == 0)
-		return '\t';
-	if (strlen(text) != 1 || *text == '"' || *text == '\n' || *text == '\r')
-		usage("not a separator", text);
-	return *text;
-}
-
 enum { OPTION_KEEP = 256, OPTION_STATS };
 
 static const struct option longs[] = {
@@ -81,7 +64,10 @@ static void take(struct producer_options *options, int letter)
 	case 'V': options->value = optarg; break;
 	case 'T': options->table = optarg; break;
 	case 'k': options->key = optarg; break;
-	case 's': options->separator = separator_from(optarg); break;
+	case 's':
+		if (!separator_from(optarg, &options->separator))
+			usage_exit("producer", "not a separator", optarg);
+		break;
 	case 'b': options->standby = true; break;
 	case 'o': options->once = true; break;
 	case 'n': options->name = optarg; break;
@@ -89,11 +75,11 @@ static void take(struct producer_options *options, int letter)
 	case OPTION_STATS: options->stats = optarg; break;
 	case 't':
 		if (!number_from(optarg, 0, 86400000, &options->takeover_ms))
-			usage("not a number of milliseconds", optarg);
+			usage_exit("producer", "not a number of milliseconds", optarg);
 		break;
 	case 'm':
 		if (!number_from(optarg, 1, 1 << 20, &number))
-			usage("not a number of MiB", optarg);
+			usage_exit("producer", "not a number of MiB", optarg);
 		options->heap_max_bytes = number << 20;
 		break;
 	case 'h':
@@ -121,5 +107,5 @@ void producer_options_parse(struct producer_options *options, int argc, char **a
 	if (optind < argc)
 		options->source = argv[optind++];
 	if (optind < argc)
-		usage("one source at a time", argv[optind]);
+		usage_exit("producer", "one source at a time", argv[optind]);
 }

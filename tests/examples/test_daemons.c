@@ -154,6 +154,8 @@ static void test_statuses_of_the_command_line(void **state)
 		{ "consumer", "--threads", "0", EXIT_USAGE },
 		{ "consumer", "stray", NULL, EXIT_USAGE },
 		{ "producer", "--separator", "::", EXIT_USAGE },
+		{ "consumer", "--separator", "::", EXIT_USAGE },
+		{ "consumer", "--separator", "\"", EXIT_USAGE },
 		{ "producer", "a.csv", "b.csv", EXIT_USAGE },
 		{ "producer", "/nowhere/at/all.csv", NULL, EXIT_SOURCE },
 		{ "producer", "--once", "/dev/null", EXIT_SOURCE },

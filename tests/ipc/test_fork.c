@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* fork, exec, descriptors that travel or are closed: whose seat is it, and who is alive? */
-#include "check.h"
+#include "forked.h"
 
 #include "region.h"
 #include "seat.h"
@@ -19,51 +19,14 @@
 
 enum { READY, GO, FORKED };
 
-static const char *path;
-static struct comap *region;
-static struct comap_value *value;
-
-static void attach_with_value(void)
-{
-	region = check_open(path, COMAP_CREATE);
-	value = comap_value_open(region, "v", NULL);
-	PROC_REQUIRE(value);
-}
-
-static void leave(void)
-{
-	comap_value_close(value);
-	PROC_REQUIRE_OK(comap_close(region));
-}
-
 static enum comap_seat_life life_of(uint32_t seat)
 {
-	struct comap *guest = check_open(path, COMAP_GUEST);
+	struct comap *guest = check_open(my.path, COMAP_GUEST);
 	struct comap_seat found;
 
 	PROC_REQUIRE_OK(comap_seat_at(guest, seat, &found));
 	PROC_REQUIRE_OK(comap_close(guest));
 	return found.life;
-}
-
-static int successor(void *arg)
-{
-	PROC_REQUIRE(check_survive(path) == *(uint64_t *)arg);
-	return 0;
-}
-
-static void require_survivor(uint64_t found)
-{
-	proc_assert_ok(proc_spawn("successor", successor, &found));
-}
-
-static void wait_for_child(pid_t pid)
-{
-	int status;
-
-	PROC_REQUIRE(waitpid(pid, &status, 0) == pid);
-	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-		proc_fail(__FILE__, __LINE__, "grandchild: status %#x", status);
 }
 
 /* --- fork -------------------------------------------------------------------------------------- */
@@ -73,11 +36,11 @@ static void unattached_child(void)
 {
 	char bytes[CHECK_VALUE_BYTES] = { 0 };
 
-	PROC_REQUIRE(comap_read_begin(region) == -ECHILD);
-	PROC_REQUIRE(comap_read_end(region) == -ECHILD);
-	PROC_REQUIRE(comap_value_put(value, bytes, sizeof bytes) == -ECHILD);
-	PROC_REQUIRE(comap_synchronize(region) == -ECHILD);
-	PROC_REQUIRE(comap_seat_self(region) == -ECHILD);
+	PROC_REQUIRE(comap_read_begin(my.region) == -ECHILD);
+	PROC_REQUIRE(comap_read_end(my.region) == -ECHILD);
+	PROC_REQUIRE(comap_value_put(my.value, bytes, sizeof bytes) == -ECHILD);
+	PROC_REQUIRE(comap_synchronize(my.region) == -ECHILD);
+	PROC_REQUIRE(comap_seat_self(my.region) == -ECHILD);
 }
 
 static int parent_of_unattached(void *arg)
@@ -86,26 +49,26 @@ static int parent_of_unattached(void *arg)
 	int own;
 
 	attach_with_value();
-	check_value_put(value, 1);
-	own = comap_seat_self(region);
-	PROC_REQUIRE_OK(comap_read_begin(region));
+	check_value_put(my.value, 1);
+	own = comap_seat_self(my.region);
+	PROC_REQUIRE_OK(comap_read_begin(my.region));
 	pid = fork();
 	if (pid == 0) {
 		unattached_child();
 		_exit(0);
 	}
 	wait_for_child(pid);
-	PROC_REQUIRE_OK(comap_read_end(region)); /* the child's end has not ended ours */
+	PROC_REQUIRE_OK(comap_read_end(my.region)); /* the child's end has not ended ours */
 	PROC_REQUIRE(life_of((uint32_t)own) == COMAP_LIFE_ALIVE);
-	PROC_REQUIRE(comap_seat_self(region) == own);
-	check_value_put(value, 2);
+	PROC_REQUIRE(comap_seat_self(my.region) == own);
+	check_value_put(my.value, 2);
 	leave();
 	return 0;
 }
 
 static void test_a_child_is_not_attached(void **state)
 {
-	path = proc_path(PROC_SHM, "region");
+	my.path = proc_path(PROC_SHM, "region");
 	proc_assert_ok(proc_spawn("parent", parent_of_unattached, NULL));
 	require_survivor(2);
 }
@@ -116,29 +79,29 @@ static int parent_of_attached(void *arg)
 	int own;
 
 	attach_with_value();
-	check_value_put(value, 1);
-	own = comap_seat_self(region);
+	check_value_put(my.value, 1);
+	own = comap_seat_self(my.region);
 	pid = fork();
 	if (pid == 0) {
-		PROC_REQUIRE_OK(comap_attach(region));
-		PROC_REQUIRE(comap_seat_self(region) >= 0 && comap_seat_self(region) != own);
-		PROC_REQUIRE(check_value_number(region, value) == 1);
-		PROC_REQUIRE(comap_value_claim(value) == -EBUSY);
-		PROC_REQUIRE_OK(comap_synchronize(region));
+		PROC_REQUIRE_OK(comap_attach(my.region));
+		PROC_REQUIRE(comap_seat_self(my.region) >= 0 && comap_seat_self(my.region) != own);
+		PROC_REQUIRE(check_value_number(my.region, my.value) == 1);
+		PROC_REQUIRE(comap_value_claim(my.value) == -EBUSY);
+		PROC_REQUIRE_OK(comap_synchronize(my.region));
 		leave();
 		_exit(0);
 	}
 	wait_for_child(pid);
-	PROC_REQUIRE(comap_seat_self(region) == own);
+	PROC_REQUIRE(comap_seat_self(my.region) == own);
 	PROC_REQUIRE(life_of((uint32_t)own) == COMAP_LIFE_ALIVE);
-	check_value_put(value, 2);
+	check_value_put(my.value, 2);
 	leave();
 	return 0;
 }
 
 static void test_a_child_attaches_anew(void **state)
 {
-	path = proc_path(PROC_DISK, "region");
+	my.path = proc_path(PROC_DISK, "region");
 	proc_assert_ok(proc_spawn("parent", parent_of_attached, NULL));
 	require_survivor(2);
 }
@@ -150,11 +113,11 @@ static pid_t attached_child(bool stay)
 	if (pid)
 		return pid;
 	alarm(10); /* who hangs fails */
-	PROC_REQUIRE_OK(comap_attach(region));
+	PROC_REQUIRE_OK(comap_attach(my.region));
 	proc_post(FORKED);
 	while (stay)
 		pause();
-	PROC_REQUIRE_OK(comap_close(region));
+	PROC_REQUIRE_OK(comap_close(my.region));
 	_exit(0);
 }
 
@@ -163,18 +126,18 @@ static int parent_of_a_dead_child(void *arg)
 {
 	pid_t pid;
 
-	region = check_open(path, COMAP_CREATE);
+	my.region = check_open(my.path, COMAP_CREATE);
 	pid = attached_child(true);
 	proc_await(FORKED, 1);
 	PROC_REQUIRE(kill(pid, SIGKILL) == 0 && waitpid(pid, NULL, 0) == pid);
 	wait_for_child(attached_child(false));
-	PROC_REQUIRE_OK(comap_close(region));
+	PROC_REQUIRE_OK(comap_close(my.region));
 	return 0;
 }
 
 static void test_a_child_attaches_after_a_death(void **state)
 {
-	path = proc_path(PROC_SHM, "region");
+	my.path = proc_path(PROC_SHM, "region");
 	proc_assert_ok(proc_spawn("parent", parent_of_a_dead_child, NULL));
 }
 
@@ -185,8 +148,8 @@ static int parent_of_closer(void *arg)
 	int own;
 
 	attach_with_value();
-	check_value_put(value, 1);
-	own = comap_seat_self(region);
+	check_value_put(my.value, 1);
+	own = comap_seat_self(my.region);
 	pid = fork();
 	if (pid == 0) {
 		leave();
@@ -194,14 +157,14 @@ static int parent_of_closer(void *arg)
 	}
 	wait_for_child(pid);
 	PROC_REQUIRE(life_of((uint32_t)own) == COMAP_LIFE_ALIVE);
-	check_value_put(value, 2);
+	check_value_put(my.value, 2);
 	leave();
 	return 0;
 }
 
 static void test_a_child_closes_its_copy(void **state)
 {
-	path = proc_path(PROC_SHM, "region");
+	my.path = proc_path(PROC_SHM, "region");
 	proc_assert_ok(proc_spawn("parent", parent_of_closer, NULL));
 	require_survivor(2);
 }
@@ -210,8 +173,8 @@ static void test_a_child_closes_its_copy(void **state)
 static int parent_that_dies(void *arg)
 {
 	attach_with_value();
-	check_value_put(value, 1);
-	PROC_REQUIRE_OK(comap_read_begin(region));
+	check_value_put(my.value, 1);
+	PROC_REQUIRE_OK(comap_read_begin(my.region));
 	if (fork() == 0) {
 		/* not in the kit's list: it goes when told, or when its alarm rings */
 		alarm(60);
@@ -229,7 +192,7 @@ static void test_a_living_child_keeps_no_dead_parent_alive(void **state)
 {
 	struct proc *parent;
 
-	path = proc_path(PROC_SHM, "region");
+	my.path = proc_path(PROC_SHM, "region");
 	parent = proc_spawn("parent", parent_that_dies, NULL);
 	proc_await(FORKED, 1);
 	proc_kill(parent);
@@ -241,7 +204,7 @@ static void test_a_living_child_keeps_no_dead_parent_alive(void **state)
 static int maker(void *arg)
 {
 	attach_with_value();
-	check_value_put(value, 1);
+	check_value_put(my.value, 1);
 	leave();
 	return 0;
 }
@@ -251,18 +214,18 @@ static int parent_that_only_reads(void *arg)
 {
 	pid_t pid;
 
-	region = check_open(path, 0);
+	my.region = check_open(my.path, 0);
 	proc_post(FORKED);
 	proc_await(READY, 1);
 	pid = fork();
 	if (pid == 0) {
 		alarm(20);
-		PROC_REQUIRE_OK(comap_attach(region));
-		PROC_REQUIRE_OK(comap_close(region));
+		PROC_REQUIRE_OK(comap_attach(my.region));
+		PROC_REQUIRE_OK(comap_close(my.region));
 		_exit(0);
 	}
 	wait_for_child(pid);
-	PROC_REQUIRE_OK(comap_close(region));
+	PROC_REQUIRE_OK(comap_close(my.region));
 	return 0;
 }
 
@@ -271,7 +234,7 @@ static int dies_publishing(void *arg)
 	void *data;
 
 	attach_with_value();
-	PROC_REQUIRE_OK(comap_value_reserve(value, 100, &data));
+	PROC_REQUIRE_OK(comap_value_reserve(my.value, 100, &data));
 	kill(getpid(), SIGKILL);
 	return 1;
 }
@@ -280,7 +243,7 @@ static void test_a_child_attaches_and_repairs(void **state)
 {
 	struct proc *parent;
 
-	path = proc_path(PROC_SHM, "region");
+	my.path = proc_path(PROC_SHM, "region");
 	proc_assert_ok(proc_spawn("maker", maker, NULL));
 	parent = proc_spawn("parent", parent_that_only_reads, NULL);
 	proc_await(FORKED, 1);
@@ -298,7 +261,7 @@ static void *forks(void *arg)
 		pid_t pid = fork();
 
 		if (pid == 0)
-			_exit(comap_read_begin(region) == -ECHILD ? 0 : 1);
+			_exit(comap_read_begin(my.region) == -ECHILD ? 0 : 1);
 		wait_for_child(pid);
 	}
 	return NULL;
@@ -313,8 +276,8 @@ static int fork_storm(void *arg)
 	attach_with_value();
 	PROC_REQUIRE(pthread_create(&thread, NULL, forks, NULL) == 0);
 	do {
-		check_value_put(value, ++number);
-		PROC_REQUIRE(check_value_number(region, value) == number);
+		check_value_put(my.value, ++number);
+		PROC_REQUIRE(check_value_number(my.region, my.value) == number);
 	} while (pthread_tryjoin_np(thread, NULL) == EBUSY);
 	leave();
 	comap_u64_store_release(proc_counter(0), number);
@@ -323,7 +286,7 @@ static int fork_storm(void *arg)
 
 static void test_fork_storm(void **state)
 {
-	path = proc_path(PROC_SHM, "region");
+	my.path = proc_path(PROC_SHM, "region");
 	proc_assert_ok(proc_spawn("storm", fork_storm, NULL));
 	require_survivor(comap_u64_load_acquire(proc_counter(0)));
 }
@@ -333,10 +296,10 @@ static void test_fork_storm(void **state)
 static int fork_at_attach(void *arg)
 {
 	for (;;) {
-		region = check_open(path, COMAP_CREATE);
+		my.region = check_open(my.path, COMAP_CREATE);
 		if (fork() == 0)
 			_exit(0);
-		PROC_REQUIRE_OK(comap_close(region));
+		PROC_REQUIRE_OK(comap_close(my.region));
 		while (waitpid(-1, NULL, WNOHANG) > 0)
 			;
 		proc_post(READY);
@@ -346,7 +309,7 @@ static int fork_at_attach(void *arg)
 
 static void test_killed_between_forks(void **state)
 {
-	path = proc_path(PROC_SHM, "region");
+	my.path = proc_path(PROC_SHM, "region");
 	for (uint32_t i = 0; i < 20; i++) {
 		struct proc *p = proc_spawn("forks", fork_at_attach, NULL);
 
@@ -362,8 +325,8 @@ static void test_killed_between_forks(void **state)
 static int turns_into_sleep(void *arg)
 {
 	attach_with_value();
-	check_value_put(value, 1);
-	PROC_REQUIRE_OK(comap_read_begin(region));
+	check_value_put(my.value, 1);
+	PROC_REQUIRE_OK(comap_read_begin(my.region));
 	proc_post(READY);
 	execl("/bin/sleep", "sleep", "60", (char *)NULL);
 	return 1;
@@ -374,7 +337,7 @@ static void test_exec_ends_the_attachment(void **state)
 {
 	struct proc *p;
 
-	path = proc_path(PROC_SHM, "region");
+	my.path = proc_path(PROC_SHM, "region");
 	p = proc_spawn("exec", turns_into_sleep, NULL);
 	proc_await(READY, 1);
 	for (int i = 0; i < 1000; i++) {
@@ -410,15 +373,15 @@ static int closes_descriptors(void *arg)
 	int own;
 
 	attach_with_value();
-	check_value_put(value, 1);
-	own = comap_seat_self(region);
-	PROC_REQUIRE_OK(comap_read_begin(region));
+	check_value_put(my.value, 1);
+	own = comap_seat_self(my.region);
+	PROC_REQUIRE_OK(comap_read_begin(my.region));
 	close_everything();
 	PROC_REQUIRE(open("/dev/null", O_RDONLY) >= 0); /* takes the number of ours */
 	PROC_REQUIRE(life_of((uint32_t)own) == COMAP_LIFE_ALIVE);
-	PROC_REQUIRE_OK(comap_read_end(region));
-	check_value_put(value, 2);
-	other = comap_value_open(region, "other", NULL);
+	PROC_REQUIRE_OK(comap_read_end(my.region));
+	check_value_put(my.value, 2);
+	other = comap_value_open(my.region, "other", NULL);
 	PROC_REQUIRE(other);
 	PROC_REQUIRE_OK(comap_value_put(other, large, sizeof large)); /* grows the file */
 	comap_value_close(other);
@@ -429,9 +392,9 @@ static int closes_descriptors(void *arg)
 
 static void test_closed_descriptors(void **state)
 {
-	path = proc_path(PROC_SHM, "region");
+	my.path = proc_path(PROC_SHM, "region");
 	proc_assert_ok(proc_spawn("daemon", closes_descriptors, NULL));
-	path = proc_path(PROC_DISK, "region");
+	my.path = proc_path(PROC_DISK, "region");
 	proc_assert_ok(proc_spawn("daemon", closes_descriptors, NULL));
 }
 
@@ -446,11 +409,11 @@ static int sends_descriptors(void *arg)
 	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
 
 	attach_with_value();
-	check_value_put(value, 1);
+	check_value_put(my.value, 1);
 	header->cmsg_level = SOL_SOCKET;
 	header->cmsg_type = SCM_RIGHTS;
 	header->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(header), &region->fd, sizeof(int));
+	memcpy(CMSG_DATA(header), &my.region->fd, sizeof(int));
 	PROC_REQUIRE(sendmsg(sockets[0], &message, 0) == 1);
 	proc_post(READY);
 	for (;;)
@@ -470,10 +433,10 @@ static int receives_descriptors(void *arg)
 	PROC_REQUIRE(recvmsg(sockets[1], &message, 0) == 1);
 	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof fd);
 	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-	region = comap_open(link, 0);
-	PROC_REQUIRE(region); /* the sender lives: another seat */
-	PROC_REQUIRE(comap_seat_self(region) == 1);
-	PROC_REQUIRE_OK(comap_close(region));
+	my.region = comap_open(link, 0);
+	PROC_REQUIRE(my.region); /* the sender lives: another seat */
+	PROC_REQUIRE(comap_seat_self(my.region) == 1);
+	PROC_REQUIRE_OK(comap_close(my.region));
 	proc_post(FORKED);
 	proc_await(GO, 1);
 	return 0;
@@ -483,7 +446,7 @@ static void test_descriptor_sent_over_a_socket(void **state)
 {
 	struct proc *sender, *receiver;
 
-	path = proc_path(PROC_SHM, "region");
+	my.path = proc_path(PROC_SHM, "region");
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets), 0);
 	sender = proc_spawn("sender", sends_descriptors, NULL);
 	proc_await(READY, 1);
@@ -501,7 +464,7 @@ static void test_descriptor_sent_over_a_socket(void **state)
 static int backup_tool(void *arg)
 {
 	struct flock lock = { .l_type = F_RDLCK, .l_whence = SEEK_SET };
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = open(my.path, O_RDONLY | O_CLOEXEC);
 
 	PROC_REQUIRE(fd >= 0 && fcntl(fd, F_OFD_SETLK, &lock) == 0);
 	proc_post(READY);
@@ -518,7 +481,7 @@ static int sees_a_dead_seat(void *arg)
 static int publish_and_stay(void *arg)
 {
 	attach_with_value();
-	check_value_put(value, 1);
+	check_value_put(my.value, 1);
 	proc_post(FORKED);
 	for (;;)
 		pause();
@@ -529,7 +492,7 @@ static void test_a_backup_tools_lock_is_no_life(void **state)
 {
 	struct proc *dying, *tool;
 
-	path = proc_path(PROC_SHM, "region");
+	my.path = proc_path(PROC_SHM, "region");
 	dying = proc_spawn("publisher", publish_and_stay, NULL);
 	proc_await(FORKED, 1);
 	proc_kill(dying);

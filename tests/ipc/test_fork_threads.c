@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* fork in a process of several threads, and in the middle of things: what the child finds locked, what
  * it finds half-done, and whose that is. */
-#include "check.h"
+#include "forked.h"
 
 #include "blob.h"
 #include "fault.h"
@@ -14,43 +14,6 @@
 
 enum { READY };
 
-static const char *path;
-static struct comap *region;
-static struct comap_value *value;
-
-static void attach_with_value(void)
-{
-	region = check_open(path, COMAP_CREATE);
-	value = comap_value_open(region, "v", NULL);
-	PROC_REQUIRE(value);
-}
-
-static void leave(void)
-{
-	comap_value_close(value);
-	PROC_REQUIRE_OK(comap_close(region));
-}
-
-static int successor(void *arg)
-{
-	PROC_REQUIRE(check_survive(path) == *(uint64_t *)arg);
-	return 0;
-}
-
-static void require_survivor(uint64_t found)
-{
-	proc_assert_ok(proc_spawn("successor", successor, &found));
-}
-
-static void wait_for_child(pid_t pid)
-{
-	int status;
-
-	PROC_REQUIRE(waitpid(pid, &status, 0) == pid);
-	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-		proc_fail(__FILE__, __LINE__, "grandchild: status %#x", status);
-}
-
 /* Forks while it builds a version: the version stays the parent's, and the child is not stuck. */
 static int parent_that_builds(void *arg)
 {
@@ -59,31 +22,31 @@ static int parent_that_builds(void *arg)
 	pid_t pid;
 
 	attach_with_value();
-	check_value_put(value, 1);
-	PROC_REQUIRE_OK(comap_value_reserve(value, CHECK_VALUE_BYTES, &data));
+	check_value_put(my.value, 1);
+	PROC_REQUIRE_OK(comap_value_reserve(my.value, CHECK_VALUE_BYTES, &data));
 	pid = fork();
 	if (pid == 0) {
 		alarm(20);
-		PROC_REQUIRE_OK(comap_attach(region));
-		PROC_REQUIRE(comap_value_publish(value) < 0); /* it has reserved nothing */
-		PROC_REQUIRE(comap_value_abort(value) < 0);
-		PROC_REQUIRE(comap_value_put(value, blob, sizeof blob) == -EBUSY);
-		PROC_REQUIRE(check_value_number(region, value) == 1);
+		PROC_REQUIRE_OK(comap_attach(my.region));
+		PROC_REQUIRE(comap_value_publish(my.value) < 0); /* it has reserved nothing */
+		PROC_REQUIRE(comap_value_abort(my.value) < 0);
+		PROC_REQUIRE(comap_value_put(my.value, blob, sizeof blob) == -EBUSY);
+		PROC_REQUIRE(check_value_number(my.region, my.value) == 1);
 		leave();
 		_exit(0);
 	}
 	wait_for_child(pid);
 	blob_fill(data, CHECK_VALUE_BYTES, 2);
-	PROC_REQUIRE_OK(comap_value_publish(value));
+	PROC_REQUIRE_OK(comap_value_publish(my.value));
 	leave();
 	return 0;
 }
 
 static void *publishes_anothers(void *arg)
 {
-	PROC_REQUIRE(comap_thread_register(region) == 0);
-	PROC_REQUIRE(comap_value_publish(value) == -EINVAL);
-	PROC_REQUIRE(comap_value_abort(value) == -EINVAL);
+	PROC_REQUIRE(comap_thread_register(my.region) == 0);
+	PROC_REQUIRE(comap_value_publish(my.value) == -EINVAL);
+	PROC_REQUIRE(comap_value_abort(my.value) == -EINVAL);
 	return NULL;
 }
 
@@ -93,28 +56,28 @@ static int builds_beside_a_thread(void *arg)
 	void *data;
 
 	attach_with_value();
-	PROC_REQUIRE(comap_value_publish(value) == -EINVAL);
-	PROC_REQUIRE_OK(comap_value_reserve(value, CHECK_VALUE_BYTES, &data));
-	PROC_REQUIRE(comap_value_reserve(value, CHECK_VALUE_BYTES, &data) == -EDEADLK);
+	PROC_REQUIRE(comap_value_publish(my.value) == -EINVAL);
+	PROC_REQUIRE_OK(comap_value_reserve(my.value, CHECK_VALUE_BYTES, &data));
+	PROC_REQUIRE(comap_value_reserve(my.value, CHECK_VALUE_BYTES, &data) == -EDEADLK);
 	PROC_REQUIRE(pthread_create(&thread, NULL, publishes_anothers, NULL) == 0);
 	pthread_join(thread, NULL);
 	blob_fill(data, CHECK_VALUE_BYTES, 1);
-	PROC_REQUIRE_OK(comap_value_publish(value));
-	PROC_REQUIRE(comap_value_publish(value) == -EINVAL);
+	PROC_REQUIRE_OK(comap_value_publish(my.value));
+	PROC_REQUIRE(comap_value_publish(my.value) == -EINVAL);
 	leave();
 	return 0;
 }
 
 static void test_a_thread_publishes_no_others_version(void **state)
 {
-	path = proc_path(PROC_SHM, "region");
+	my.path = proc_path(PROC_SHM, "region");
 	proc_assert_ok(proc_spawn("builds", builds_beside_a_thread, NULL));
 	require_survivor(1);
 }
 
 static void test_fork_while_building(void **state)
 {
-	path = proc_path(PROC_SHM, "region");
+	my.path = proc_path(PROC_SHM, "region");
 	proc_assert_ok(proc_spawn("builds", parent_that_builds, NULL));
 	require_survivor(2);
 }
@@ -123,8 +86,8 @@ static struct comap_u32 stop_threads;
 
 static void *reads_once(void *arg)
 {
-	COMAP_READ(region) {
-		(void)comap_value_view(value);
+	COMAP_READ(my.region) {
+		(void)comap_value_view(my.value);
 	}
 	return NULL;
 }
@@ -143,8 +106,8 @@ static void *makes_threads(void *arg)
 static void attached_grandchild(void)
 {
 	alarm(20); /* a lock that the fork found taken stays taken */
-	PROC_REQUIRE_OK(comap_attach(region));
-	(void)check_value_number(region, value);
+	PROC_REQUIRE_OK(comap_attach(my.region));
+	(void)check_value_number(my.region, my.value);
 	leave();
 	_exit(0);
 }
@@ -154,7 +117,7 @@ static int forks_among_threads(void *arg)
 	pthread_t threads[2];
 
 	attach_with_value();
-	check_value_put(value, 1);
+	check_value_put(my.value, 1);
 	for (unsigned i = 0; i < 2; i++)
 		PROC_REQUIRE(pthread_create(&threads[i], NULL, makes_threads, NULL) == 0);
 	for (int i = 0; i < 100; i++) {
@@ -173,7 +136,7 @@ static int forks_among_threads(void *arg)
 
 static void test_fork_among_threads(void **state)
 {
-	path = proc_path(PROC_SHM, "region");
+	my.path = proc_path(PROC_SHM, "region");
 	proc_assert_ok(proc_spawn("forks", forks_among_threads, NULL));
 	require_survivor(1);
 }
@@ -193,8 +156,8 @@ static void dawdle(const char *name)
 static void *retires_and_ends(void *arg)
 {
 	for (uint64_t number = 2; number <= 6; number++)
-		check_value_put(value, number);
-	PROC_REQUIRE_OK(comap_synchronize(region));
+		check_value_put(my.value, number);
+	PROC_REQUIRE_OK(comap_synchronize(my.region));
 	comap__fault_hook = dawdle;
 	return NULL;
 }
@@ -205,7 +168,7 @@ static int forks_in_the_middle(void *arg)
 	pid_t pid;
 
 	attach_with_value();
-	check_value_put(value, 1);
+	check_value_put(my.value, 1);
 	PROC_REQUIRE(pthread_create(&thread, NULL, retires_and_ends, NULL) == 0);
 	proc_await(READY, 1);
 	pid = fork();
@@ -221,7 +184,7 @@ static int forks_in_the_middle(void *arg)
 static void test_fork_in_the_middle_of_a_threads_end(void **state)
 {
 #ifdef COMAP_FAULTS
-	path = proc_path(PROC_SHM, "region");
+	my.path = proc_path(PROC_SHM, "region");
 	proc_assert_ok(proc_spawn("forks", forks_in_the_middle, NULL));
 	require_survivor(6);
 #else
