@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Dumps: what goes in comes out; one moment under writers; every flipped byte and every shorter file is
- * refused, with the table as it was; files that lie under right checksums; sections of later versions. */
+ * refused, with the table as it was; files that lie under right checksums; sections of later versions;
+ * a dumper that dies. */
 #include "check.h"
 
 #include "table_dump.h"
@@ -8,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -397,6 +399,57 @@ static void test_sections_of_later_versions(void **state)
 	assert_int_equal(comap_table_count(table), 0);
 }
 
+/* --- death ------------------------------------------------------------------------------------ */
+
+static int dumper(void *point)
+{
+	PROC_REQUIRE_OK(comap_attach(region));
+	proc_fault(PROC_FAULT_KILL, point, 1);
+	comap_table_dump(table, path, COMAP_DUMP_AT_ONCE, NULL);
+	return 1;
+}
+
+/* With all locks held; with the file whole and without a name; between its two names. The dump from before
+ * stays as it is, each stripe can be written to at once, and the next dump goes well. */
+static void dumper_dies(const char *point, bool leaves_file)
+{
+	struct comap_dump_report report;
+	char beside[300], key[20];
+	struct proc *proc;
+
+	assert_int_equal(comap_table_clear(table), 0);
+	assert_int_equal(put("a", "old"), 0);
+	assert_int_equal(comap_table_dump(table, path, COMAP_DUMP_AT_ONCE, NULL), 0);
+	assert_int_equal(put("a", "new"), 0);
+	proc = proc_spawn("dumper", dumper, (void *)(uintptr_t)point);
+	snprintf(beside, sizeof beside, "%s.%d.tmp", path, (int)proc->pid);
+	assert_int_equal(proc_wait(proc), -SIGKILL);
+	for (unsigned i = 0; i < 1000; i++) {
+		snprintf(key, sizeof key, "key %u", i);
+		assert_int_equal(put(key, "x"), 0);
+	}
+	assert_int_equal(access(beside, F_OK), leaves_file ? 0 : -1);
+	if (leaves_file) {
+		assert_int_equal(comap_dump_check(beside, &report), 0);
+		assert_int_equal(report.entries, 1);
+		assert_int_equal(unlink(beside), 0);
+	}
+	assert_int_equal(comap_dump_check(path, &report), 0);
+	assert_int_equal(report.entries, 1);
+	assert_int_equal(comap_table_dump(table, path, COMAP_DUMP_AT_ONCE, &report), 0);
+	assert_int_equal(report.entries, 1001);
+	assert_true(holds("a", "new"));
+}
+
+static void test_a_dumper_dies(void **state)
+{
+	if (!proc_has_faults())
+		skip();
+	dumper_dies("dump.locked", false);
+	dumper_dies("dump.written", false);
+	dumper_dies("dump.linked", true);
+}
+
 /* --- refusals ------------------------------------------------------------------------------- */
 
 static void test_refusals(void **state)
@@ -427,6 +480,7 @@ int main(void)
 		DUMP_TEST(test_every_shorter_and_longer_file),
 		DUMP_TEST(test_entries_that_lie),
 		DUMP_TEST(test_sections_of_later_versions),
+		DUMP_TEST(test_a_dumper_dies),
 		DUMP_TEST(test_refusals),
 	};
 	int code = cmocka_run_group_tests_name("dumps", tests, NULL, NULL);
