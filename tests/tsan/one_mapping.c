@@ -6,8 +6,9 @@
  * Two attachments of one region (the file has two names) and a guest, in one process and in one
  * mapping (ipc/one_view.h), in a fenced region and then in one with membarrier. Threads read pinned and
  * as guests, nest, park, publish and pass the role on, wait for grace periods, let memory be used again,
- * take mutexes, open and close, wait for flags, write tables, come and go. What grace periods and
- * mutexes guard is ordinary memory too, written by plain stores: an order that is missing is a report.
+ * take mutexes, open and close, wait for flags, write tables, use a cache that evicts, come and go. What
+ * grace periods and mutexes guard is ordinary memory too, written by plain stores: an order that is
+ * missing is a report.
  *
  * With `broken` the updater leaves the grace period out: then there must be a report. The fences of
  * word.h are additions there, so what hangs on a fence alone is not tried here but by the litmus
@@ -30,6 +31,9 @@
 #define VALUE_WORDS 24u
 #define ELEMENTS 4u
 #define ELEMENT_WORDS 16u
+#define CACHE_KEYS 4000u      /* more than its budget has room for */
+#define CACHE_COUNTERS 16u
+#define CACHE_TTL_NS 2000000u
 
 static char folder[64], names[2][96], other_name[96];
 static struct comap *attached[2], *guest;
@@ -316,6 +320,67 @@ static void *table_reader(void *argument)
 	return NULL;
 }
 
+/* Puts that evict, entries that expire, removals, counters, a budget that changes. */
+static void *cache_writer(void *argument)
+{
+	struct comap_table *table = comap_table_open(argument, "c", NULL);
+	uint64_t words[VALUE_WORDS], random = (uintptr_t)&words;
+	struct comap_table_write write = {
+		.key_bytes = sizeof random, .value = words, .value_bytes = sizeof words,
+	};
+
+	REQUIRE(table);
+	for (uint64_t number = 0; !over(); number++) {
+		uint64_t key = (random = random * 6364136223846793005ull + 1442695040888963407ull) >> 33;
+		int code;
+
+		key = key % CACHE_KEYS + CACHE_COUNTERS;
+		for (unsigned i = 0; i < VALUE_WORDS; i++)
+			words[i] = number;
+		write.key = &key;
+		write.ttl_ns = number % 3 ? COMAP_TTL_DEFAULT : CACHE_TTL_NS;
+		if (number % 1000 == 999)
+			code = comap_table_set_budget(table, COMAP_TABLE_BUDGET_MIN_BYTES * (1 + number / 1000 % 2));
+		else if (number % 16 == 15)
+			code = comap_table_remove(table, &key, sizeof key);
+		else
+			code = comap_table_write(table, &write, NULL);
+		REQUIRE(code >= 0 || code == -EBUSY || code == -ENOSPC);
+		key %= CACHE_COUNTERS;
+		code = comap_table_add(table, &key, sizeof key, 1, NULL);
+		REQUIRE(code == 0 || code == -EBUSY || code == -ENOSPC);
+		comap_u64_add_relaxed(&work[12], 1);
+	}
+	comap_table_close(table);
+	return NULL;
+}
+
+/* Looks mark what they find, while others move and evict it. */
+static void *cache_reader(void *argument)
+{
+	struct comap_table *table = comap_table_open(argument, "c", NULL);
+	struct comap_table_stats stats;
+
+	REQUIRE(table);
+	for (uint64_t key = CACHE_COUNTERS; !over(); key = key < CACHE_KEYS ? key + 1 : CACHE_COUNTERS) {
+		uint64_t near = CACHE_COUNTERS + key % 100;
+
+		COMAP_READ((struct comap *)argument) {
+			struct comap_view view = comap_table_view(table, &key, sizeof key);
+			struct comap_view hot = comap_table_view(table, &near, sizeof near);
+
+			if (view.data)
+				require_uniform(view.data, view.size_bytes);
+			if (hot.data)
+				require_uniform(hot.data, hot.size_bytes);
+		}
+		REQUIRE(comap_table_stats(table, &stats) == 0);
+		comap_u64_add_relaxed(&work[13], 1);
+	}
+	comap_table_close(table);
+	return NULL;
+}
+
 static void *short_life(void *argument)
 {
 	REQUIRE(comap_read_begin(argument) == 0);
@@ -354,8 +419,11 @@ static struct comap *open_as(const char *name, uint32_t flags)
 
 static void open_all(uint32_t flags)
 {
+	const struct comap_table_options cache = { .budget_bytes = COMAP_TABLE_BUDGET_MIN_BYTES };
+
 	comap_value_close(comap_value_open(attached[0] = open_as(names[0], COMAP_CREATE | flags), "v", NULL));
 	comap_table_close(comap_table_open(attached[0], "t", NULL));
+	comap_table_close(comap_table_open_with(attached[0], "c", NULL, &cache));
 	REQUIRE(link(names[0], names[1]) == 0 && link(names[0], other_name) == 0);
 	attached[1] = open_as(names[1], COMAP_CREATE);
 	guest = open_as(names[0], COMAP_GUEST);
@@ -364,10 +432,26 @@ static void open_all(uint32_t flags)
 	REQUIRE(attached[0]->attachment->seat_token != attached[1]->attachment->seat_token);
 }
 
+/* Whatever came into the cache is there, or has gone for a reason; and there was every reason. */
+static void require_account(void)
+{
+	struct comap_table *table = comap_table_open(attached[0], "c", NULL);
+	struct comap_table_stats stats;
+
+	REQUIRE(table);
+	REQUIRE(comap_table_stats(table, &stats) == 0);
+	REQUIRE(stats.inserted == stats.entries + stats.removed + stats.expired + stats.evicted_budget +
+	        stats.evicted_full);
+	comap_u64_add_relaxed(&work[14], stats.evicted_budget);
+	comap_u64_add_relaxed(&work[15], stats.expired);
+	comap_table_close(table);
+}
+
 static void close_all(void)
 {
 	struct comap_check report;
 
+	require_account();
 	REQUIRE(comap_close(guest) == 0);
 	REQUIRE(comap_close(attached[1]) == 0);
 	if (comap_check(attached[0], &report) != 0)
@@ -388,6 +472,8 @@ static void run(double seconds)
 		{ locker, &attached[0] }, { locker, &attached[1] }, { opener, NULL }, { opener, NULL },
 		{ table_writer, attached[0] }, { table_writer, attached[1] }, { table_reader, attached[0] },
 		{ breeder, attached[1] },
+		{ cache_writer, attached[0] }, { cache_writer, attached[1] }, { cache_reader, attached[0] },
+		{ cache_reader, attached[1] },
 	};
 	pthread_t threads[sizeof cast / sizeof cast[0]];
 
@@ -406,7 +492,7 @@ int main(int argc, char **argv)
 {
 	static const char *const players[] = { "pinned reads", "guests' reads", "publications", "waits",
 		"element reads", "updates", "grace periods beside", "locks", "opens", "table writes",
-		"table reads", "threads" };
+		"table reads", "threads", "cache writes", "cache reads", "evictions", "expired" };
 	double seconds = argc > 1 ? atof(argv[1]) : 2;
 
 	broken = argc > 2 && strcmp(argv[2], "broken") == 0;
