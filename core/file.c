@@ -117,6 +117,13 @@ int comap__file_punch(int fd, uint64_t offset_bytes, uint64_t size_bytes)
 	return code;
 }
 
+uint64_t comap__file_preferred_bytes(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && st.st_blksize > 0 ? (uint64_t)st.st_blksize : 0;
+}
+
 int comap__file_key(int fd, struct comap__file_key *ret_key)
 {
 	struct statx st;

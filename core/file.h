@@ -25,6 +25,10 @@ int comap__file_set_size(int fd, uint64_t size_bytes, size_t page_bytes);
 /* LOSES DATA. The range reads as zeros and its blocks are free; the file's size stays. */
 int comap__file_punch(int fd, uint64_t offset_bytes, uint64_t size_bytes);
 
+/* The size in which the file system would have the file read and written (st_blksize); on a tmpfs with large
+ * pages that of one of them. 0 where it cannot be asked. */
+uint64_t comap__file_preferred_bytes(int fd);
+
 /* Which file, for as long as the machine is up: an inode's number is used again, its birth is not. */
 struct comap__file_key {
 	dev_t dev;

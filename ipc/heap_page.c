@@ -5,11 +5,13 @@
 
 #include "error.h"
 #include "fault.h"
+#include "file.h"
 #include "heap.h"
 
 #define PAGE COMAP_HEAP_PAGE_BYTES
-#define GROW_PAGES_MIN 16u    /* 1 MiB */
-#define GROW_PAGES_MAX 64u    /* 4 MiB: whoever needs a page waits while the kernel clears them */
+#define GROW_PAGES_MIN 4u     /* 256 KiB: whoever needs a page waits while the kernel clears them */
+#define GROW_PAGES_MAX 64u    /* 4 MiB */
+#define GROW_PART 1024u       /* of the heap: who grows it has looked through all of it in vain */
 
 /* Steps of at most a quarter; the last ones divide a page by 12 ... 2. */
 static const uint32_t class_bytes[] = {
@@ -165,13 +167,29 @@ static int grow_to(struct comap *region, uint64_t end_page)
 	return code;
 }
 
+/* By how many pages a heap of `begin` pages grows at a time: few, for the sake of who waits, and yet a
+ * part of what it has, so that the searches before are paid by the pages that come. A file system with
+ * large pages gives one only where all of it is asked for at once: once it is small beside the heap,
+ * steps end where one ends. */
+static uint64_t grow_step(struct comap *region, uint64_t begin)
+{
+	uint64_t step = begin / GROW_PART, large = 0;
+	int fd;
+
+	step = step < GROW_PAGES_MIN ? GROW_PAGES_MIN : step > GROW_PAGES_MAX ? GROW_PAGES_MAX : step;
+	if (comap__region_fd(region, &fd) == 0)
+		large = comap__file_preferred_bytes(fd) / PAGE;
+	if (large < 2 || large > GROW_PAGES_MAX || large > begin / 8)
+		return step;
+	return (begin + step + large - 1) / large * large - begin;
+}
+
 /* Room for `count` more pages at the end; a little more than asked where that can be had. */
 int comap__heap_grow(struct comap *region, uint64_t count)
 {
 	uint64_t begin = comap__heap_committed_pages(region);
 	uint64_t max = region->identity->heap_max_bytes / PAGE;
-	uint64_t step = begin / 8 < GROW_PAGES_MIN ? GROW_PAGES_MIN :
-	                begin / 8 > GROW_PAGES_MAX ? GROW_PAGES_MAX : begin / 8;
+	uint64_t step = grow_step(region, begin);
 	int code;
 
 	if (count > max - begin)

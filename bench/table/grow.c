@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Pauses while a table grows from 1,000 entries to ten million (or COMAP_BENCH_KEYS), and its region with
  * it: one process puts, another gets keys that are there, the time of each is taken. For each tenfold: the
- * quantiles of the puts and the longest put and get. Beside it, in the same round: as many puts over into
- * the table that has grown, and a plain table of a quarter of the keys, in private memory, that
- * doubles all at once. What the machine itself takes away (others, interrupts, memory that the hypervisor
- * has to find first) is in all of them; the longest of the quietest round says most. */
+ * quantiles of the puts, the longest put and get, and what all its puts took, per entry. Beside it, in the
+ * same round: as many puts over into the table that has grown, and a plain table of a quarter of the keys, in
+ * private memory, that doubles all at once. What the machine itself takes away (others, interrupts, memory
+ * that the hypervisor has to find first) is in all of them; the longest of the quietest round says most. */
 #include "ours.h"
 
 #define XXH_INLINE_ALL
@@ -25,6 +25,7 @@ enum { THERE, READY, STOP };   /* shared words */
 struct times {
 	uint64_t counts[BUCKETS], count;
 	double longest_ns;
+	double all_ns;             /* of the puts, and what lies between them */
 };
 
 static uint64_t key_count = 10000000;
@@ -98,6 +99,8 @@ static void read_beside(void *context)
 /* Puts the keys from `from` to before `to`. */
 static void put_all(struct times *times, uint64_t from, uint64_t to)
 {
+	uint64_t begin_all = bench_ticks();
+
 	for (uint64_t i = from; i < to; i++) {
 		uint64_t begin = bench_ticks();
 
@@ -105,11 +108,14 @@ static void put_all(struct times *times, uint64_t from, uint64_t to)
 		note(times, bench_ticks() - begin);
 		comap_u64_store_release(bench_shared(THERE), i + 1); /* the reader may ask for it */
 	}
+	times->all_ns = bench_span_ns(bench_ticks() - begin_all);
 }
 
 /* As many puts as in the last tenfold, nothing grows. */
 static void put_over(struct times *times)
 {
+	uint64_t begin_all = bench_ticks();
+
 	comap_u64_store_release(bench_shared(THERE), key_count + 1);
 	for (uint64_t i = 0; i < key_count / 10 * 9; i++) {
 		uint64_t begin = bench_ticks();
@@ -117,6 +123,7 @@ static void put_over(struct times *times)
 		ours_put(i, payload);
 		note(times, bench_ticks() - begin);
 	}
+	times->all_ns = bench_span_ns(bench_ticks() - begin_all);
 }
 
 /* --- a plain table that doubles ----------------------------------------------------------------- */
@@ -164,7 +171,7 @@ static double plain_longest_ns(uint64_t count)
 /* --- all -------------------------------------------------------------------------------------- */
 
 struct row {
-	struct bench_metric *p50, *p99, *p9999, *put, *get;
+	struct bench_metric *p50, *p99, *p9999, *put, *get, *load;
 };
 
 static struct row rows[DECADES_MAX + 1];
@@ -181,7 +188,8 @@ static struct bench_metric *named(const char *phase, const char *what)
 static struct row row_named(const char *phase)
 {
 	return (struct row){ named(phase, "put, p50"), named(phase, "put, p99"), named(phase, "put, p99.99"),
-	                     named(phase, "longest put"), named(phase, "longest get beside") };
+	                     named(phase, "longest put"), named(phase, "longest get beside"),
+	                     named(phase, "all puts, per entry") };
 }
 
 static void name_rows(void)
@@ -204,6 +212,7 @@ static void put_row(const struct row *row, const struct times *puts, const struc
 	bench_put(row->p9999, quantile(puts, 0.9999) / 1000);
 	bench_put(row->put, puts->longest_ns / 1000);
 	bench_put(row->get, gets->longest_ns / 1000);
+	bench_put(row->load, puts->all_ns / 1000 / (double)puts->count);
 }
 
 static struct bench_metric *grown, *over_written; /* what the heap takes of its file, per entry */
@@ -273,6 +282,7 @@ int main(int argc, char **argv)
 		bench_show(rows[d].p9999);
 		bench_show(rows[d].put);
 		bench_show(rows[d].get);
+		bench_show(rows[d].load);
 	}
 	last = &rows[decade_count - 1];
 	bench_against(last->p99, over->p99, 0);
