@@ -252,7 +252,7 @@ int comap__writer_init(struct comap__writer *writer, struct comap_table *table, 
  * writer is one on the side in use afterwards. */
 int comap__stripe_lock(struct comap__writer *writer);
 int comap__stripe_lock_until(struct comap__writer *writer, uint64_t deadline_ns);
-/* The same without waiting: -EBUSY where a living thread holds it. */
+/* The same without waiting: -EBUSY where a living thread holds it, or the sides have been swapped. */
 int comap__stripe_trylock(struct comap__writer *writer);
 void comap__stripe_unlock(struct comap__writer *writer);
 

@@ -267,8 +267,14 @@ int comap__stripe_lock(struct comap__writer *writer)
 
 int comap__stripe_trylock(struct comap__writer *writer)
 {
-	return enter(writer, comap__mutex_trylock(writer->region, &writer->stripe->mutex,
-	                                          writer->row->token));
+	int code = enter(writer, comap__mutex_trylock(writer->region, &writer->stripe->mutex,
+	                                              writer->row->token));
+
+	/* relaxed: who swaps holds this mutex */
+	if (COMAP_LIKELY(code || comap_u64_load_relaxed(&writer->table->shm->swaps) == writer->swaps))
+		return code;
+	comap__stripe_unlock(writer);
+	return -EBUSY;
 }
 
 void comap__stripe_unlock(struct comap__writer *writer)

@@ -7,7 +7,8 @@
  *
  * Writers:    holder of the stripe's mutex; of a counter's value: anybody
  * Ordering:   [edge table.slot] by table_stripe.c
- * Progress:   blocking on the stripe; comap_table_add() on a counter that is there: wait-free
+ * Progress:   blocking on the stripe; comap_table_add() on a counter that is there: wait-free. Expired entries
+ *             of other stripes: four buckets, now and then, where the lock is free
  * If a process dies here: see table_stripe.c; a block that was not linked is freed with its owner */
 #include "table_cache.h"
 #include "table_side.h"
@@ -21,7 +22,8 @@
 
 #define ADD_TRIES 1000       /* a counter that others make and remove again and again */
 #define HAND_BUCKETS 4       /* that one write looks through at most */
-#define HAND_EVERY 4         /* of so many writes one looks for expired entries elsewhere */
+#define HAND_EVERY 4         /* of so many writes one looks for expired entries elsewhere in its stripe */
+#define ELSEWHERE_EVERY 16   /* ... and one in another stripe */
 #define HELP_EVERY 64        /* of so many writes one empties what a bulk load has left */
 
 /* --- the new entry ---------------------------------------------------------------------------- */
@@ -165,23 +167,49 @@ static void note_mortal(struct comap__writer *writer)
 		comap_u64_store_relaxed(&writer->stripe->mortal, COMAP_MORTAL_SOME);
 }
 
-/* Where entries expire: those of further buckets are taken away. Where the last look found some, so does each
- * write, bucket by bucket until one has none; else one write in a few looks at one. */
-static void move_hand(struct comap__writer *writer)
+/* Where entries expire: those of further buckets are taken away, bucket by bucket until one has none. */
+static void expire_some(struct comap__writer *writer)
 {
 	struct comap_stripe_shm *stripe = writer->stripe;
 	/* relaxed, all of it: under the mutex */
 	uint64_t hand = comap_u64_load_relaxed(&stripe->hand), shape = comap_u64_load_relaxed(&stripe->shape);
-	uint64_t mortal = comap_u64_load_relaxed(&stripe->mortal);
-	bool found = true;
+	bool found = shape > 0;
 
-	if (!mortal || shape == 0 ||
-	    (mortal != COMAP_MORTAL_MANY && comap_u64_load_relaxed(&stripe->sequence) % HAND_EVERY))
+	if (!found)
 		return;
 	for (unsigned i = 0; i < HAND_BUCKETS && found; i++, hand++)
 		found = comap__chain_expire(writer, comap__writer_bucket(writer, hand % shape)) > 0;
 	comap_u64_store_relaxed(&stripe->hand, hand % shape);
 	comap_u64_store_relaxed(&stripe->mortal, found ? COMAP_MORTAL_MANY : COMAP_MORTAL_SOME);
+}
+
+/* In the write's own stripe: where the last look found some, so does each write, else one in a few. */
+static void move_hand(struct comap__writer *writer)
+{
+	/* relaxed, both: under the mutex */
+	uint64_t mortal = comap_u64_load_relaxed(&writer->stripe->mortal);
+	uint64_t sequence = comap_u64_load_relaxed(&writer->stripe->sequence);
+
+	if (mortal && (mortal == COMAP_MORTAL_MANY || sequence % HAND_EVERY == 0))
+		expire_some(writer);
+}
+
+/* In a stripe to which perhaps nobody writes any more, the next one each time: after the write, holding no
+ * lock, and where that stripe's is free. If the process dies here the write is done, and the stripe is one
+ * in which a removal was under way. */
+static void expire_elsewhere(struct comap_table *table, uint64_t hash, uint64_t version)
+{
+	uint64_t index = (comap__hash_stripe(hash) + version / ELSEWHERE_EVERY) % COMAP_STRIPES;
+	struct comap__writer other;
+
+	/* relaxed: a hint; it is looked at again under the mutex */
+	if (comap__writer_init(&other, table, index << 58) != 0 ||
+	    !comap_u64_load_relaxed(&other.stripe->mortal) || !comap__writer_has_room(&other) ||
+	    comap__stripe_trylock(&other) != 0)
+		return;
+	if (comap_u64_load_relaxed(&other.stripe->mortal))
+		expire_some(&other);
+	comap__stripe_unlock(&other);
 }
 
 static int lock_and_place(struct comap__writer *writer, uint64_t hash,
@@ -259,6 +287,8 @@ int comap__table_write(struct comap_table *table, const struct comap_table_write
 	}
 	if (code >= 0 && ret_version)
 		*ret_version = version;
+	if (code == COMAP_TABLE_DONE && version % ELSEWHERE_EVERY == 0)
+		expire_elsewhere(table, hash, version);
 	if (code == COMAP_TABLE_DONE && version % HELP_EVERY == 0 && comap__side_is_dirty(table))
 		comap__side_help(table);
 	return code;

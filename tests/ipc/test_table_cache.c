@@ -297,6 +297,41 @@ static void test_expired_go_first(void **state)
 	proc_assert_ok(proc_spawn("writer", expire, (void *)proc_path(PROC_SHM, "region")));
 }
 
+/* Who writes one key over and over comes by in all stripes, those that nobody else writes to; stores too. */
+static void expire_all(const char *path, uint64_t budget_bytes)
+{
+	open_cache(path, 64u << 20, budget_bytes);
+	for (uint64_t key = 0; key < 3000; key++)
+		put(key, "x", 1, 20000000);
+	put(5000, "stays", 5, COMAP_TTL_NONE);
+	usleep(60000);
+	for (unsigned i = 0; i < 30000 && stats().entries > 1; i++)
+		put(5000, "stays", 5, COMAP_TTL_NONE);
+	PROC_REQUIRE(stats().entries == 1 && stats().expired == 3000);
+	PROC_REQUIRE(has(5000));
+	if (budget_bytes)
+		require_account();
+	close_cache();
+}
+
+static int expire_in_cache(void *path)
+{
+	expire_all(path, BUDGET);
+	return 0;
+}
+
+static int expire_in_store(void *path)
+{
+	expire_all(path, 0);
+	return 0;
+}
+
+static void test_expired_go_where_nobody_writes(void **state)
+{
+	proc_assert_ok(proc_spawn("cache", expire_in_cache, (void *)proc_path(PROC_SHM, "region")));
+	proc_assert_ok(proc_spawn("store", expire_in_store, (void *)proc_path(PROC_SHM, "another")));
+}
+
 /* Overwriting, touching and counting keep an entry's place in the queues. */
 static int change(void *path)
 {
@@ -546,6 +581,7 @@ int main(void)
 		PROC_TEST(test_churn_leaves_nothing),
 		PROC_TEST(test_refusals_and_another_budget),
 		PROC_TEST(test_expired_go_first),
+		PROC_TEST(test_expired_go_where_nobody_writes),
 		PROC_TEST(test_changes_keep_places),
 		PROC_TEST(test_budget_among_eight),
 		PROC_TEST(test_killed_and_stopped),

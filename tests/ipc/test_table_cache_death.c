@@ -390,10 +390,61 @@ static void test_kill_everywhere(void **state)
 	print_message("%u kills\n", kills);
 }
 
+/* --- standing still --------------------------------------------------------------------------- */
+
+static bool is_held(uint32_t stripe)
+{
+	return comap_u64_load_relaxed(&table->stripes[stripe].mutex) != 0; /* relaxed: its holder stands */
+}
+
+/* One stripe is held. Who writes in another looks for expired entries in all of them, but waits for none. */
+static int bystander(void *arg)
+{
+	struct act *act = arg;
+	uint64_t key = SUBJECT + MANY, before_ns;
+	unsigned held = 0;
+
+	open_cache(act->path, act->operation->heap_max_bytes, 0);
+	for (uint32_t i = 0; i < COMAP_STRIPES; i++)
+		held += is_held(i);
+	PROC_REQUIRE(held == 1);
+	while (is_held(comap__hash_stripe(comap__table_hash(table, &key, sizeof key))))
+		key++;
+	before_ns = comap_now_ns();
+	for (unsigned i = 0; i < 5000; i++)
+		PROC_REQUIRE_OK(put(key));
+	PROC_REQUIRE(comap_now_ns() - before_ns < 2 * COMAP_TABLE_LOCK_MS * 1000000ull);
+	PROC_REQUIRE(stats().expired > 0);
+	close_cache();
+	return 0;
+}
+
+static void test_expiry_elsewhere_waits_for_nobody(void **state)
+{
+	struct act act = {
+		&operations[6], proc_path(PROC_SHM, "original"), proc_path(PROC_SHM, "region"),
+		PROC_FAULT_STOP, "table.journal", 1
+	};
+	struct proc *standing;
+
+	if (!proc_has_faults())
+		skip();
+	assert_string_equal(operations[6].name, "put many, expired");
+	finish(proc_spawn("maker", maker, &act));
+	step_copy(act.original, act.path);
+	standing = proc_spawn("standing", victim, &act);
+	assert_int_equal(proc_wait_stopped(standing), 0);
+	finish(proc_spawn("bystander", bystander, &act));
+	proc_continue(standing);
+	finish(standing);
+	finish(proc_spawn("survivor", survivor, &act));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		PROC_TEST(test_kill_everywhere),
+		PROC_TEST(test_expiry_elsewhere_waits_for_nobody),
 	};
 
 	return cmocka_run_group_tests_name("caches, and those who die in them", tests, NULL, NULL);
