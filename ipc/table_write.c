@@ -7,8 +7,8 @@
  *
  * Writers:    holder of the stripe's mutex; of a counter's value: anybody
  * Ordering:   [edge table.slot] by table_stripe.c
- * Progress:   blocking on the stripe; comap_table_add() on a counter that is there: wait-free. Expired entries
- *             of other stripes: four buckets, now and then, where the lock is free
+ * Progress:   blocking on the stripe; comap_table_add() on a counter that is there: wait-free. Of other
+ *             stripes, expired entries of four buckets now and then, where the lock is free
  * If a process dies here: see table_stripe.c; a block that was not linked is freed with its owner */
 #include "table_cache.h"
 #include "table_side.h"

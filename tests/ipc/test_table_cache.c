@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Tables as caches: the budget, what goes and what stays, the account of it. */
+/* Tables as caches: the budget, what goes and what stays, the account of it.
+ *
+ *     test_table-cache [SECONDS]      with an argument the storm alone; `./run long cache-storm` */
 #include "check.h"
 
 #include <comap/table_bulk.h>
@@ -9,15 +11,17 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define BUDGET (2u << 20)
 #define WRITERS 8u
 #define STORM_PLAYERS 6u
-#define STORM_MS 3000u
 enum { BEGIN, STOP };
-enum { WORST, EVICTED, PUTS, READS, REFUSED, LOOKS };
+enum { WORST, EVICTED, PUTS, READS, REFUSED, LOOKS, PAUSE_NS, STOPS };
+
+static double storm_seconds = 3;
 
 static struct comap *region;
 static struct comap_table *table;
@@ -297,7 +301,7 @@ static void test_expired_go_first(void **state)
 	proc_assert_ok(proc_spawn("writer", expire, (void *)proc_path(PROC_SHM, "region")));
 }
 
-/* Who writes one key over and over comes by in all stripes, those that nobody else writes to; stores too. */
+/* Who writes one key over and over comes by where nobody writes, too; also in a store. */
 static void expire_all(const char *path, uint64_t budget_bytes)
 {
 	open_cache(path, 64u << 20, budget_bytes);
@@ -460,12 +464,36 @@ static size_t blob_of(uint64_t key, uint64_t *blob)
 	return size_bytes;
 }
 
+/* How long a write took counts where its process was not stopped meanwhile. */
+static void note_pause(unsigned index, uint64_t stops, uint64_t begin_ns)
+{
+	if (comap_u64_load_acquire(proc_counter(STOPS + index)) == stops)
+		comap_u64_max_acq_rel(proc_counter(PAUSE_NS), comap_now_ns() - begin_ns);
+}
+
+/* Most are put; some live a millisecond, some are removed. */
+static int write_something(uint64_t key, const uint64_t *blob, size_t size_bytes)
+{
+	struct comap_table_write write = {
+		.key = &key, .key_bytes = sizeof key, .value = blob, .value_bytes = size_bytes,
+	};
+	uint64_t dice = proc_random_below(16);
+
+	if (dice < 2)
+		return comap_table_remove(table, &key, sizeof key);
+	if (dice == 2)
+		return comap_table_touch(table, &key, sizeof key, 1000000);
+	write.mode = dice == 3 ? COMAP_TABLE_INSERT : dice == 4 ? COMAP_TABLE_REPLACE : COMAP_TABLE_PUT;
+	write.ttl_ns = dice < 8 ? 1000000 : COMAP_TTL_DEFAULT;
+	return comap_table_write(table, &write, NULL);
+}
+
 /* What is found is whole and the key's; what is written may be refused while somebody stands still. */
-static int player(void *path)
+static int play(const char *path, unsigned index)
 {
 	static uint64_t blob[200];
+	uint64_t key, stops, begin_ns;
 	struct comap_view view;
-	uint64_t key;
 	size_t size;
 	int code;
 
@@ -473,9 +501,11 @@ static int player(void *path)
 	while (!proc_point(STOP)) {
 		key = proc_random_below(20000);
 		size = blob_of(key, blob);
-		code = proc_random_below(8) ? comap_table_put(table, &key, sizeof key, blob, size)
-		                            : comap_table_remove(table, &key, sizeof key);
-		PROC_REQUIRE(code == 0 || code == COMAP_TABLE_MISSING || code == -ETIMEDOUT || code == -EBUSY);
+		stops = comap_u64_load_acquire(proc_counter(STOPS + index));
+		begin_ns = comap_now_ns();
+		code = write_something(key, blob, size);
+		note_pause(index, stops, begin_ns);
+		PROC_REQUIRE(code >= 0 || code == -ETIMEDOUT || code == -EBUSY);
 		comap_u64_add_relaxed(proc_counter(code < 0 ? REFUSED : PUTS), 1); /* relaxed: a statistic */
 		key = proc_random_below(20000);
 		COMAP_READ(region) {
@@ -487,6 +517,32 @@ static int player(void *path)
 	}
 	close_cache();
 	return 0;
+}
+
+struct part {
+	const char *path;
+	unsigned index;
+};
+
+static int player(void *arg)
+{
+	const struct part *part = arg;
+
+	return play(part->path, part->index);
+}
+
+static struct proc *spawn_player(const char *path, unsigned index)
+{
+	return proc_spawn("player", player, &(struct part){ path, index });
+}
+
+/* Nobody's pause counts from before it is stopped until after. */
+static void stop_a_while(struct proc *proc, unsigned index)
+{
+	comap_u64_add_acq_rel(proc_counter(STOPS + index), 1);
+	proc_stop(proc);
+	usleep((useconds_t)proc_random_below(10000));
+	proc_continue(proc);
 }
 
 /* After a write to every stripe the account is exact, whoever died where. */
@@ -509,26 +565,24 @@ static int storm_auditor(void *path)
 static void test_killed_and_stopped(void **state)
 {
 	void *path = (void *)proc_path(PROC_SHM, "region");
-	uint64_t end_ns = comap_now_ns() + STORM_MS * 1000000ull;
+	uint64_t end_ns = comap_now_ns() + (uint64_t)(storm_seconds * 1e9);
 	struct proc *players[STORM_PLAYERS];
 	unsigned kills = 0, stops = 0;
 
 	for (unsigned i = 0; i < STORM_PLAYERS; i++)
-		players[i] = proc_spawn("player", player, path);
+		players[i] = spawn_player(path, i);
 	while (comap_now_ns() < end_ns) {
 		unsigned i = (unsigned)proc_random_below(STORM_PLAYERS);
 
 		usleep((useconds_t)(1000 + proc_random_below(8000)));
 		if (proc_random_below(4) == 0) {
-			proc_stop(players[i]);
-			usleep((useconds_t)proc_random_below(10000));
-			proc_continue(players[i]);
+			stop_a_while(players[i], i);
 			stops++;
 			continue;
 		}
 		proc_kill(players[i]);
 		proc_release(players[i]);
-		players[i] = proc_spawn("player", player, path);
+		players[i] = spawn_player(path, i);
 		kills++;
 	}
 	proc_post(STOP);
@@ -538,10 +592,12 @@ static void test_killed_and_stopped(void **state)
 	}
 	proc_assert_ok(proc_spawn("auditor", storm_auditor, path));
 	/* relaxed, all of it: everybody has ended */
-	print_message("%u kills, %u stops, %llu writes, %llu refused, %llu values read\n", kills, stops,
+	print_message("%u kills, %u stops, %llu writes, %llu refused, %llu values read; "
+	              "longest write of one not stopped itself: %.1f ms\n", kills, stops,
 	              (unsigned long long)comap_u64_load_relaxed(proc_counter(PUTS)),
 	              (unsigned long long)comap_u64_load_relaxed(proc_counter(REFUSED)),
-	              (unsigned long long)comap_u64_load_relaxed(proc_counter(READS)));
+	              (unsigned long long)comap_u64_load_relaxed(proc_counter(READS)),
+	              (double)comap_u64_load_relaxed(proc_counter(PAUSE_NS)) / 1e6);
 	assert_true(kills > 20 && comap_u64_load_relaxed(proc_counter(READS)) > 1000);
 }
 
@@ -570,8 +626,11 @@ static void test_guests_read_a_cache(void **state)
 	close_cache();
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+	const struct CMUnitTest storm[] = {
+		PROC_TEST(test_killed_and_stopped),
+	};
 	const struct CMUnitTest tests[] = {
 		PROC_TEST(test_budget_is_kept),
 		PROC_TEST(test_store_evicts_nothing),
@@ -588,5 +647,10 @@ int main(void)
 		PROC_TEST(test_guests_read_a_cache),
 	};
 
+	if (argc > 1) {
+		storm_seconds = atof(argv[1]);
+		proc_limit_ms += (unsigned)(storm_seconds * 1000);
+		return cmocka_run_group_tests_name("storm over a cache", storm, NULL, NULL);
+	}
 	return cmocka_run_group_tests_name("table as a cache", tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Death of a cache's writer: the first key, a put that evicts, one that moves what was read to the main queue
- * first, one that finds expired entries, a removal. After each, the account is exact and the budget kept. */
+/* Death of a cache's writer: the first key, a put that evicts, one that moves what was read to the main
+ * queue first, one that finds expired entries, one that finds them in another stripe, a removal. After each,
+ * the account is exact and the budget kept. */
 #include "cases.h"
 
 #include "table_cache.h"
@@ -88,6 +89,24 @@ static int open_expired(const char *path)
 	return 0;
 }
 
+/* The next put of the subject looks for expired entries in another stripe, and there are some. */
+static int open_expired_elsewhere(const char *path)
+{
+	uint64_t subject = SUBJECT, own, other;
+	const struct comap_u64 *sequence;
+
+	open_expired(path);
+	own = comap__hash_stripe(comap__table_hash(the_table, &subject, sizeof subject));
+	sequence = &the_table->stripes[own].sequence;
+	do {
+		PROC_REQUIRE_OK(put(SUBJECT, COMAP_TTL_NONE));
+		/* relaxed, both: nobody else is there */
+		other = (own + (comap_u64_load_relaxed(sequence) + 1) / 16) % COMAP_STRIPES;
+	} while ((comap_u64_load_relaxed(sequence) + 1) % 16 != 0 ||
+	         comap_u64_load_relaxed(&the_table->stripes[other].entries) == 0);
+	return 0;
+}
+
 static int put_subject(const char *path) { return put(SUBJECT, COMAP_TTL_DEFAULT); }
 
 static int remove_first(const char *path)
@@ -139,6 +158,7 @@ static int survive(const char *path, uint64_t subject)
 }
 
 static int there_or_not(const char *path) { return survive(path, SUBJECT); }
+static int there(const char *path) { return !survive(path, SUBJECT); }
 static int gone_or_not(const char *path) { return !survive(path, 0); }
 
 #define HEAP (1u << 20)
@@ -150,6 +170,8 @@ const struct step_case cache_cases[] = {
 	{ "cache: put that moves", NULL, open_read, put_subject, there_or_not, old_or_new,
 	  .heap_max_bytes = HEAP },
 	{ "cache: put, expired", NULL, open_expired, put_subject, there_or_not, old_or_new,
+	  .heap_max_bytes = HEAP },
+	{ "cache: put, others expired", NULL, open_expired_elsewhere, put_subject, there, only_same,
 	  .heap_max_bytes = HEAP },
 	{ "cache: remove", NULL, open_full, remove_first, gone_or_not, old_or_new, .heap_max_bytes = HEAP },
 };
