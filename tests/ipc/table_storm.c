@@ -2,12 +2,13 @@
 /* The storm over a table: writers, a reader and a guest, killed and stopped at random moments, against an
  * oracle.
  *
- *     test_table-storm [SECONDS]      4 by default; `./run long table-storm SECONDS`
+ *     test_table-storm [SECONDS]      10 by default; `./run long table-storm SECONDS`
  *
  * Each writer has keys of its own. Before an operation it notes what it is about to do, after it that it
  * is done, in a page that outlives it. What is claimed: whoever reads a key finds the last thing done or
  * what was begun after it, whole, and nothing else; a walk meets each of the writer's own keys once; an
- * add that was acknowledged is in the sum; at the end every block is accounted for. */
+ * add that was acknowledged is in the sum; who waits for a change learns of one; at the end every block is
+ * accounted for. */
 #include "check.h"
 
 #include "blob.h"
@@ -22,7 +23,9 @@
 
 enum { WRITERS = 6, PLAYERS = WRITERS + 2, READER = WRITERS, GUEST, KEYS = 2000, SHARED = 40 };
 enum { STOP };
-enum { WRITES, READS, COPIES, GIVEN_UP, WALKS, REFUSED, PAUSE_NS, STOPS, COUNTED = STOPS + PLAYERS };
+enum {
+	WRITES, READS, COPIES, GIVEN_UP, WALKS, WAITS, REFUSED, PAUSE_NS, STOPS, COUNTED = STOPS + PLAYERS
+};
 enum { WORDS_MAX = 40 };
 
 /* What a key holds: operation number << 1 | is it there. Words of a page of the test's own. */
@@ -32,7 +35,7 @@ struct oracle {
 	struct comap_u64 added[WRITERS], attempted[WRITERS];
 };
 
-static double seconds = 4;
+static double seconds = 10;
 static const char *path;
 static struct oracle *oracle;
 static struct comap *region;
@@ -391,6 +394,18 @@ static void look(bool is_guest)
 	count(is_guest ? COPIES : READS);
 }
 
+/* There is always somebody who writes. */
+static void await_change(void)
+{
+	uint64_t before = comap_table_changes(table), now = before, deadline_ns = comap_deadline_ms(10000);
+	int code = -ETIMEDOUT;
+
+	while (code == -ETIMEDOUT && !over() && comap_now_ns() < deadline_ns)
+		code = comap_table_wait(table, before, comap_deadline_ms(2000), &now);
+	PROC_REQUIRE(code == 0 ? now > before : over());
+	count(WAITS);
+}
+
 static int reader(void *arg)
 {
 	storm_open(COMAP_CREATE);
@@ -399,6 +414,8 @@ static int reader(void *arg)
 			look(false);
 		look_at_many();
 		look_evictably();
+		if (proc_random_below(100) == 0)
+			await_change();
 	}
 	storm_close();
 	return 0;
@@ -523,13 +540,15 @@ static void test_storm(void **state)
 		proc_release(players[i]);
 	}
 	proc_assert_ok(proc_spawn("successor", successor, NULL));
-	print_message("%u kills, %u stops; %llu writes, %llu refused, %llu walks, %llu views, %llu copies by "
-	              "guests (%llu given up), 0 lost, 0 invented; longest write of one not stopped itself: "
-	              "%.1f ms\n", kills, stops, counted(WRITES), counted(REFUSED), counted(WALKS),
-	              counted(READS), counted(COPIES), counted(GIVEN_UP), (double)counted(PAUSE_NS) / 1e6);
+	print_message("%u kills, %u stops; %llu writes, %llu refused, %llu walks, %llu waits, %llu views, %llu "
+	              "copies by guests (%llu given up), 0 lost, 0 invented; longest write of one not stopped "
+	              "itself: %.1f ms\n", kills, stops, counted(WRITES), counted(REFUSED), counted(WALKS),
+	              counted(WAITS), counted(READS), counted(COPIES), counted(GIVEN_UP),
+	              (double)counted(PAUSE_NS) / 1e6);
 	munmap(oracle, sizeof *oracle);
 	assert_true(kills > 5 && stops > 0);
 	assert_true(counted(WRITES) > 1000 && counted(READS) > 100 && counted(COPIES) > 10);
+	assert_true(counted(WAITS) > 0);
 }
 
 int main(int argc, char **argv)
