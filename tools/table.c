@@ -50,21 +50,21 @@ int work_options(struct work *work, int argc, char **argv, const struct option *
 	return tool_operands(&work->call, least, most);
 }
 
-int work_begin(struct work *work, bool writes)
+int work_begin(struct work *work, enum work_access access)
 {
 	struct comap_options options = COMAP_OPTIONS_INIT;
 	struct comap_table_options table_options = COMAP_TABLE_OPTIONS_INIT;
 	const char *region_name = work->call.operands[0], *name = work->call.operands[1];
 	struct comap *there = NULL;
 
-	if (!writes || !work->create) {
+	if (!work->create) {
 		there = tool_look(region_name);
 		if (!there)
-			return tool_fail(region_name);
+			return access == WORK_MAKE ? tool_fail_missing(region_name) : tool_fail(region_name);
 	}
 	work->region = there;
-	if (writes) {
-		options.flags = COMAP_CREATE;
+	if (access != WORK_LOOK) {
+		options.flags = access == WORK_MAKE ? COMAP_CREATE : 0; /* of tables, too */
 		options.owner_uid = work->owner_uid;
 		options.seat_name = "comap table";
 		work->region = comap_open_with(region_name, &options);
@@ -144,7 +144,7 @@ int tool_table_get(int argc, char **argv)
 
 	if (code)
 		return code;
-	code = work_begin(&work, false);
+	code = work_begin(&work, WORK_LOOK);
 	copy.name = work.call.operands[2];
 	copy.type = work.type;
 	if (!code)
@@ -218,7 +218,7 @@ int tool_table_put(int argc, char **argv)
 
 	if (code)
 		return code;
-	code = work_begin(&work, true);
+	code = work_begin(&work, WORK_MAKE);
 	if (!code)
 		code = work.call.operand_count == 3 ? put_input(&work)
 			: put(&work, work.call.operands[3], strlen(work.call.operands[3]));
@@ -227,7 +227,7 @@ int tool_table_put(int argc, char **argv)
 }
 
 const char tool_table_del_help[] =
-	"Exit code 3 when the key is not there.\n"
+	"Exit code 3 when the key, or the table, is not there.\n"
 	"\n"
 	"Options:\n"
 	"      --owner USER      write to a region of this user, too; 'any': of whomever\n"
@@ -246,7 +246,7 @@ int tool_table_del(int argc, char **argv)
 
 	if (code)
 		return code;
-	code = work_begin(&work, true);
+	code = work_begin(&work, WORK_CHANGE);
 	key = work.call.operands[2];
 	if (!code) {
 		code = comap_table_remove(work.table, key, strlen(key));
@@ -289,7 +289,7 @@ int tool_table_stat(int argc, char **argv)
 
 	if (code)
 		return code;
-	code = work_begin(&work, false);
+	code = work_begin(&work, WORK_LOOK);
 	if (!code && comap_table_stats(work.table, &stats) != 0)
 		code = tool_fail(work.call.operands[1]);
 	if (!code) {

@@ -32,8 +32,13 @@ enum {
 /* Reads the options and counts the operands. An exit code. */
 int work_options(struct work *work, int argc, char **argv, const struct option *options, int least,
                  int most);
-/* As a guest, or attached; a missing region is made only on request. An exit code. */
-int work_begin(struct work *work, bool writes);
+enum work_access {
+	WORK_LOOK,   /* as a guest */
+	WORK_CHANGE, /* attached; the table is there, or it is an error */
+	WORK_MAKE,   /* attached; a missing table is made, a missing region only on request */
+};
+/* Opens region and table. An exit code. */
+int work_begin(struct work *work, enum work_access access);
 void work_end(struct work *work);
 /* What was done, where JSON is wanted. */
 void work_note(struct work *work, const char *what, uint64_t count);

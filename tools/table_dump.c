@@ -43,8 +43,9 @@ static int dumping_options(struct dumping *dumping, int argc, char **argv, const
 	return tool_operands(&dumping->call, 3, 3);
 }
 
-/* As a guest where that is enough; a missing region is made only on request. An exit code. */
-static int dumping_begin(struct dumping *dumping, bool as_guest)
+/* As a guest where that is enough. What restores makes a missing table, and a missing region on request.
+ * An exit code. */
+static int dumping_begin(struct dumping *dumping, bool as_guest, bool restores)
 {
 	struct comap_options options = COMAP_OPTIONS_INIT;
 	const char *name = dumping->call.operands[0];
@@ -53,11 +54,11 @@ static int dumping_begin(struct dumping *dumping, bool as_guest)
 	if (!dumping->create) {
 		there = tool_look(name);
 		if (!there)
-			return tool_fail(name);
+			return restores ? tool_fail_missing(name) : tool_fail(name);
 	}
 	dumping->region = there;
 	if (!as_guest) {
-		options.flags = COMAP_CREATE;
+		options.flags = restores ? COMAP_CREATE : 0; /* of tables, too */
 		options.owner_uid = dumping->owner_uid;
 		options.seat_name = "comap table";
 		dumping->region = comap_open_with(name, &options);
@@ -132,7 +133,7 @@ int tool_table_dump(int argc, char **argv)
 
 	if (code)
 		return code;
-	code = dumping_begin(&dumping, dumping.mode == COMAP_DUMP_BY_AND_BY);
+	code = dumping_begin(&dumping, dumping.mode == COMAP_DUMP_BY_AND_BY, false);
 	while (!code) {
 		if (comap_table_dump(dumping.table, dumping.call.operands[2], dumping.mode, &report) != 0)
 			code = tool_fail(dumping.call.operands[1]);
@@ -178,7 +179,7 @@ int tool_table_restore(int argc, char **argv)
 	/* Before anything is made: a file that is not there or damaged. */
 	if (comap_dump_check(dumping.call.operands[2], NULL) != 0)
 		return tool_fail(dumping.call.operands[2]);
-	code = dumping_begin(&dumping, false);
+	code = dumping_begin(&dumping, false, true);
 	if (!code && comap_table_restore(dumping.table, dumping.call.operands[2], &report) != 0)
 		code = tool_fail(dumping.call.operands[1]);
 	if (!code)

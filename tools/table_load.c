@@ -203,7 +203,7 @@ int tool_table_load(int argc, char **argv)
 		return code;
 	code = open_input(&loading);
 	if (!code)
-		code = work_begin(&work, true);
+		code = work_begin(&work, WORK_MAKE);
 	if (!code && work.type && work.value_column)
 		code = tool_usage(&work.call, "the table has a field list: a column for each field is taken");
 	if (!code)

@@ -212,7 +212,7 @@ int tool_table_scan(int argc, char **argv)
 	if (work.format != ROW_TSV && work.call.out.json)
 		work.format = ROW_JSON;
 	work.call.out.json |= work.format == ROW_JSON;
-	code = work_begin(&work, false);
+	code = work_begin(&work, WORK_LOOK);
 	if (!code)
 		code = scan(&work);
 	work_end(&work);

@@ -143,6 +143,14 @@ int tool_fail(const char *name)
 	return tool_say(tool_exit_code(), name, "%s", comap_error_text());
 }
 
+int tool_fail_missing(const char *name)
+{
+	int code = tool_exit_code();
+
+	return code == TOOL_NOT_FOUND ? tool_say(code, name, "%s; --create makes it", comap_error_text())
+	                              : tool_fail(name);
+}
+
 struct comap *tool_look(const char *name)
 {
 	return comap_open(name, COMAP_GUEST);

@@ -72,6 +72,8 @@ int tool_usage(const struct tool_call *call, const char *format, ...) COMAP_PRIN
 
 /* "comap: NAME: the library's last error"; returns the exit code that goes with its cause. */
 int tool_fail(const char *name);
+/* The same of a region that the verb could make: where it is missing, says how. */
+int tool_fail_missing(const char *name);
 /* "comap: NAME: sentence"; returns `code`. */
 int tool_say(int code, const char *name, const char *format, ...) COMAP_PRINTF(3, 4);
 /* The exit code of the last error, without a word. */

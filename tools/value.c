@@ -427,7 +427,8 @@ int tool_value_put(int argc, char **argv)
 	code = read_data(&putting);
 	if (code == TOOL_OK) {
 		region = open_seat(&putting);
-		code = region ? put(&putting, region) : tool_fail(putting.call.operands[0]);
+		code = region ? put(&putting, region)
+			: putting.create ? tool_fail(putting.call.operands[0]) : tool_fail_missing(putting.call.operands[0]);
 		comap_close(region);
 	}
 	free(putting.data);

@@ -6,6 +6,9 @@
 run 3 table get fx sessions u-17
 complains 'fx'
 run 3 table put fx sessions u-17 'signed in'
+complains '--create makes it'
+run 3 table load fx sessions
+complains '--create makes it'
 run 0 table put fx sessions u-17 'signed in' --create --ttl 600 --json
 json '.version == 1'
 run 0 table get fx sessions u-17
@@ -17,6 +20,12 @@ complains 'there already'
 run 3 table get fx sessions nobody
 complains 'nobody'
 run 3 table del fx sessions nobody
+# what only changes or looks makes nothing
+run 3 table del fx sesions u-17
+complains "holds no 'sesions'"
+run 3 table dump fx sesions "$COMAP_DIR/.checkpoint"
+run 0 ls fx --names
+same sessions "$(cat "$out")" "a mistyped table is not made"
 run 0 table put fx sessions $'tab\there' $'line\nwith \\ and \xff'
 run 0 table scan fx sessions
 says '^tab\\there	line\\nwith \\\\ and \\xff$'
