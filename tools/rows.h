@@ -59,6 +59,9 @@ struct rows {
 	size_t key_at, value_at[COMAP_TYPE_FIELDS_MAX];
 	unsigned char *record;      /* of a typed value */
 	struct json_tokener *tokener;
+	char *quoted;               /* the row, with quotes around the numbers that json-c would change */
+	size_t quoted_capacity;
+	bool has_quoted_inside;     /* some of them in a list or an object inside the row's */
 	struct json_object *object; /* that the row lies in */
 };
 

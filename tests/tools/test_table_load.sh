@@ -73,6 +73,28 @@ json '.loaded == 1 and .expired == 1'
 run 0 table scan fx mortal --json
 json '.key == "b" and .expires_ns > 1e18'
 
+# numbers of JSON: as they are written, or an error
+cat >"$COMAP_DIR/.json" <<'END'
+{"key": 123456789012345678901, "value": -9223372036854775809}
+{"key": -0, "value": 18446744073709551616}
+{"key": "kept", "value": [18446744073709551615, -9223372036854775808, 1.10, 1e400, "a\\", -1]}
+{"key": "other", "value": "\"[", "none": [123456789012345678901]}
+END
+run 0 table load fx numerals "$COMAP_DIR/.json" --format json
+same '-0	18446744073709551616
+123456789012345678901	-9223372036854775809
+kept	[18446744073709551615,-9223372036854775808,1.10,1e400,"a\\\\",-1]
+other	"[' "$(lines fx numerals)" "all digits of numbers are kept"
+run 0 table load fx numeral-lines "$COMAP_DIR/.json" --format json --key-column key
+same "$(sed -n 1p "$COMAP_DIR/.json")" "$("$comap" table get fx numeral-lines 123456789012345678901)" \
+	"and those of a whole line"
+number='would not be kept: write it as a string'
+refuse 1 "line 1: .*$number" '{"key":"a","value":{"b":18446744073709551616}}\n' --format json --bulk
+refuse 1 "line 1: .*$number" '{"key":[-0],"value":""}\n' --format json --bulk
+for time in -5 '"x"' 1e30 1.5 18446744073709551616 true; do
+	refuse 1 'line 1: "expires_ns" is no time' '{"key":"a","value":"","expires_ns":'$time'}\n' --format json --bulk
+done
+
 # a cache says what it has evicted
 seq 1 20000 | sed 's/.*/&\tvalue &/' >"$COMAP_DIR/.many"
 run 0 table load cached t "$COMAP_DIR/.many" --create --budget 512K --json
@@ -124,6 +146,13 @@ complains "line 1: no column 'count', which is a field of struct fx"
 printf '{"key":"k","fields":{"eurusd":"no"}}\n' >"$COMAP_DIR/.bad"
 run 1 table load typed rates "$COMAP_DIR/.bad" --format json
 complains 'line 1: the field eurusd \(f64\): a number is needed'
+fields='"ticks":[1,2,3],"venue":"v","key":"cafe0001"'
+printf '{"key":"k","fields":{"eurusd":-0,"count":18446744073709551616,%s}}\n' "$fields" >"$COMAP_DIR/.bad"
+run 1 table load typed rates "$COMAP_DIR/.bad" --format json
+complains 'line 1: the field count \(u64\): the number is too large'
+printf '{"key":"k","fields":{"eurusd":-0,"count":18446744073709551615,%s}}\n' "$fields" >"$COMAP_DIR/.good"
+run 0 table load typed rates "$COMAP_DIR/.good" --format json
+same '-0' "$("$comap" table get typed rates k | sed -n 's/^eurusd *//p')" "a zero keeps its sign"
 run 0 verify fx
 run 0 verify typed
 finish
