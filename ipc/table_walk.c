@@ -230,8 +230,10 @@ static int refill(struct comap_table_walk *walk)
 		code = take_chain(walk, &chain);
 		comap_read_end(region);
 	}
-	if (code)
+	if (code) {
+		walk->used_bytes = walk->cursor = 0; /* half a chain, or what no guest may trust */
 		return code;
+	}
 	walk->position = chain.shape ? end_of(walk->position, bits_of(chain.index, chain.shape)) : 0;
 	if (walk->position == 0)
 		walk->met[walk->stripe++] = walk->reading;

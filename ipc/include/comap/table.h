@@ -163,21 +163,25 @@ COMAP_API int comap_table_clear(struct comap_table *table);
 
 struct comap_table_walk;
 
-/* A copy of one entry; valid until the next call on the walk. */
+/* A copy of one entry, the walk's own; valid until the next call on the walk, comap_table_walk_end()
+ * included. What others write meanwhile does not change it, and it never faults. */
 struct comap_table_entry {
-	const void *key;
-	size_t key_bytes;
-	const void *value;         /* aligned to 8 */
-	size_t value_bytes;
-	uint64_t version;
+	const void *key;           /* not NULL; aligned to 8; no NUL behind it */
+	size_t key_bytes;          /* 1 to COMAP_TABLE_KEY_MAX_BYTES */
+	const void *value;         /* not NULL, also of 0 bytes; aligned to 8; no NUL behind it */
+	size_t value_bytes;        /* 0 to COMAP_TABLE_VALUE_MAX_BYTES; of a counter 8 */
+	uint64_t version;          /* 1, 2, 3 ...; what comap_table_cas() takes */
 	uint64_t expires_ns;       /* CLOCK_REALTIME; 0: never */
-	bool counter;
+	bool counter;              /* made by comap_table_add(): the value is one int64_t */
 };
 
 /* Goes through the table: every entry that is there from begin to end is met exactly once, also while
  * the table grows; others at most once per time that they were written anew. Holds nothing back between
  * calls, outside or inside read sections; guests too. One thread per walk.
- * begin: NULL on failure. next: 1 an entry, 0 the end, or an error. end: takes NULL. */
+ * begin: NULL on failure. next: 1 an entry, 0 the end (and again at each further call), or an error; on 0
+ * and errors *ret_entry is not written. After an error the walk stands where it stood: next tries the same
+ * bucket again. end: frees the walk and its copies; takes NULL; also after an error, and before the table is
+ * closed or after it. */
 COMAP_API struct comap_table_walk *comap_table_walk_begin(struct comap_table *table);
 COMAP_API int comap_table_walk_next(struct comap_table_walk *walk, struct comap_table_entry *ret_entry);
 COMAP_API void comap_table_walk_end(struct comap_table_walk *walk);
