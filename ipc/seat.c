@@ -74,7 +74,9 @@ struct status {
 };
 
 /* Fields 3, 20 and 22 of the process's stat line, which begin after the last parenthesis. False where
- * there is no such process, or none that we may see. */
+ * there is no such process, or none that we may see. It is asked for as the line of the first thread, which
+ * has the same: qemu's user mode makes up /proc/PID/stat for the process itself, with the time at which the
+ * emulator began, and others would take the seat of the living for one of the dead. */
 static bool process_status(uint32_t pid, struct status *ret_status)
 {
 	char path[40], line[1024];
@@ -82,7 +84,7 @@ static bool process_status(uint32_t pid, struct status *ret_status)
 	ssize_t length;
 	int fd;
 
-	snprintf(path, sizeof path, "/proc/%u/stat", pid);
+	snprintf(path, sizeof path, "/proc/%u/task/%u/stat", pid, pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return false;

@@ -24,6 +24,11 @@ packages=(
 # What only some commands need: tools/setup.sh bench
 [ "${1:-}" = bench ] && packages+=(liblmdb-dev libsqlite3-dev memcached redis-server)   # peers of the benchmarks
 
+# tools/setup.sh aarch64: to build for it, and to run that here. Debian's packages of another architecture.
+if [ "${1:-}" = aarch64 ]; then
+	packages+=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user liburcu-dev:arm64 libxxhash-dev:arm64)
+fi
+
 missing=()
 for package in "${packages[@]}"; do
 	state=$(dpkg-query -W -f '${db:Status-Abbrev}' "$package" 2>/dev/null || true)
@@ -41,6 +46,7 @@ else
 	exit 1
 fi
 echo "setup: installing ${missing[*]}"
+[ "${1:-}" != aarch64 ] || "${as_root[@]}" dpkg --add-architecture arm64
 "${as_root[@]}" apt-get update -qq
 "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
 	apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* One of two processes over a region, built with one libc or the other: see tests/long/musl.sh.
+/* One of two processes over a region, built for one libc or processor or another: see both.bash.
  *
  *     peer PATH make                  a value "v" at 1, a table "t" of 1,000 keys and a counter
  *     peer PATH write NUMBER          publishes NUMBER, which must be one more than what stands there
