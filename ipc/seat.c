@@ -196,18 +196,26 @@ static int try_seat(struct comap *region, uint32_t index, bool dead_ones)
 {
 	struct comap_seat_shm *seat = &region->seats[index];
 	struct comap__attachment *attachment = region->attachment;
-	uint64_t word = comap_u64_load_relaxed(&seat->state); /* relaxed: the CAS below decides */
+	uint64_t word = comap_u64_load_relaxed(&seat->state); /* relaxed: looked at again */
 	uint64_t generation = word_generation(word) + (word_state(word) == COMAP_SEAT_DEAD);
 	void *sentinel;
 	int code;
 
 	if (word_state(word) != (dead_ones ? COMAP_SEAT_DEAD : COMAP_SEAT_FREE))
 		return 0;
+	COMAP_FAULT("attach.chosen");
 	code = hold_life(region, comap__token(generation, index), &sentinel);
 	if (code == -EAGAIN || code == -EACCES)
 		return 0; /* another one is taking it, or a foreign lock covers the byte */
 	if (code)
 		return comap__fail_errno(code, "cannot lock a seat of %s", region->path);
+	/* Nobody takes the seat in this generation but who holds its byte: free now, it stays so until the CAS
+	 * below, and its words are ours to write. Between the look and the lock others may have come and gone,
+	 * and whoever sits there now must keep its own. [edge seat.free] acq */
+	if (comap_u64_load_acquire(&seat->state) != word) {
+		comap__vm_unmap(sentinel, comap__vm_page_bytes());
+		return 0;
+	}
 	COMAP_FAULT("attach.locked");
 	describe(region, seat);
 	/* [edge seat.free] acq: the sweeper or owner before is done with the seat. Commit point of an

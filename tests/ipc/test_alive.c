@@ -151,6 +151,45 @@ static void test_start_times_differ_between_time_namespaces(void **state)
 	proc_assert_ok(other);
 }
 
+/* --- a taker that comes late ---------------------------------------------------------------------- */
+
+static int passes(void *arg)
+{
+	struct comap *region = check_open(path, COMAP_CREATE);
+
+	PROC_REQUIRE_OK(comap_attach(region));
+	PROC_REQUIRE_OK(comap_close(region));
+	return 0;
+}
+
+static int comes_late(void *arg)
+{
+	proc_fault(PROC_FAULT_STOP, "attach.chosen", 1);
+	return passes(NULL);
+}
+
+/* It has chosen a seat that was free; until it goes on, two others have had that seat, and the second has it
+ * still. It must leave nothing of itself there: after its end, the one who sits there would be gone, too. */
+static void test_who_comes_late_for_a_seat_leaves_no_word_there(void **state)
+{
+	struct proc *late, *sitting;
+
+	if (!proc_has_faults())
+		skip();
+	path = proc_path(PROC_SHM, "region");
+	proc_assert_ok(proc_spawn("makes", passes, NULL));
+	late = proc_spawn("comes late", comes_late, NULL);
+	assert_int_equal(proc_wait_stopped(late), 0);
+	proc_assert_ok(proc_spawn("passes", passes, NULL));
+	sitting = proc_spawn("sits", reader, NULL);
+	proc_await(READY, 1);
+	proc_signal(late, SIGCONT);
+	proc_assert_ok(late);
+	proc_assert_ok(proc_spawn("observer", observer, NULL));
+	proc_post(GO);
+	proc_assert_ok(sitting);
+}
+
 /* --- the last one out ----------------------------------------------------------------------------- */
 
 static int dies_attached(void *arg)
@@ -207,6 +246,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		PROC_TEST(test_a_process_without_its_first_thread_is_alive),
 		PROC_TEST(test_start_times_differ_between_time_namespaces),
+		PROC_TEST(test_who_comes_late_for_a_seat_leaves_no_word_there),
 		PROC_TEST(test_the_last_to_leave_marks_the_region_clean),
 	};
 
