@@ -290,6 +290,8 @@ int comap_choose(int fd, const struct comap_use *given, struct comap_choice *ret
 		memcpy(&use, given, given->struct_bytes < sizeof use ? given->struct_bytes : sizeof use);
 	if (fstat(fd, &status) != 0)
 		return comap__fail_errno(errno, "cannot look at descriptor %d", fd);
+	if (S_ISDIR(status.st_mode))
+		return comap__fail_errno(EISDIR, "descriptor %d is a folder: there is nothing to read", fd);
 	choice.size_bytes = S_ISREG(status.st_mode) ? (uint64_t)status.st_size : 0;
 	if (!decide_by_kind(fd, &status, &choice) && !decide_by_use(&choice, &use)) {
 		look_at_cache(fd, &status, &choice);

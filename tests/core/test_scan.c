@@ -447,6 +447,29 @@ static void truncated_within_the_page(void **state)
 	comap_scan_close(scan);
 }
 
+/* Another file takes the name: the scan stays with the one that it opened. */
+static void replaced_is_not_seen(void **state)
+{
+	for (size_t m = 0; m < 3; m++) {
+		const char *path = files_make(PROC_SHM, "replaced", 1000000), *other;
+		struct comap_scan *scan = scan_open(path, COMAP_SCAN_OPTIONS(
+			.method = methods[m], .buffer_bytes = 8192));
+		uint64_t at = 0;
+		struct comap_span span;
+		int code;
+
+		other = files_make(PROC_SHM, "other", 500);
+		MUST(rename(other, path) == 0);
+		while ((code = comap_scan_chunk(scan, &span)) == 0)
+			for (size_t i = 0; i < span.size_bytes; i++, at++)
+				assert_int_equal(((const unsigned char *)span.data)[i], files_pattern(at));
+		assert_int_equal(code, COMAP_SCAN_END);
+		assert_int_equal(at, 1000000);
+		comap_scan_close(scan);
+		unlink(path);
+	}
+}
+
 static void growth_is_not_seen(void **state)
 {
 	for (size_t m = 0; m < 4; m++) {
@@ -613,6 +636,7 @@ int main(void)
 		PROC_TEST(pipes),
 		PROC_TEST(truncated_is_an_error),
 		PROC_TEST(truncated_within_the_page),
+		PROC_TEST(replaced_is_not_seen),
 		PROC_TEST(growth_is_not_seen),
 		PROC_TEST(follow_growth_cuts_and_rotation),
 		PROC_TEST(bad_options),

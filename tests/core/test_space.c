@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Full disks: an error, never a signal. The matrix: tmpfs, ext4, xfs, reflinked xfs (small file systems
- * of our own, root only) times opening, growing, filling holes, copying, storing. */
+/* Full disks, and broken ones: an error, never a signal. The matrix: tmpfs, ext4, xfs, reflinked xfs (small file
+ * systems of our own, root only) times opening, growing, filling holes, copying, storing. */
 #include <comap/flush.h>
 #include <comap/guard.h>
 
@@ -188,6 +188,38 @@ static void reading_a_hole_finds_no_space(void **state)
 	MUST(unlink(path) == 0);
 }
 
+/* An xfs that has shut down delivers no page that is not in memory yet. */
+static void broken_disk_is_an_error(void **state)
+{
+	const char *path;
+	struct comap_map *map = NULL;
+	unsigned char byte[16];
+	int fd;
+
+	if (!where[XFS])
+		skip();
+	path = file_in(XFS, "broken");
+	fd = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+	MUST(fd >= 0);
+	for (int i = 0; i < 256; i++)
+		MUST(pwrite(fd, path, 16, i * 65536) == 16);
+	MUST(fsync(fd) == 0 && posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) == 0);
+	close(fd);
+	MUST(comap_map_open(path, NULL, &map) == 0);
+	files_guard();
+	assert_int_equal(comap_map_copy_out(map, 0, byte, 16), 0);
+	mounts_power_cut(where[XFS]);
+	assert_int_equal(*(const volatile unsigned char *)comap_map_at(map, 200 * 65536, 1, 1), 0);
+	assert_int_equal(comap_map_status(map), -EIO);
+	assert_int_equal(comap_last_error()->cause, COMAP_CAUSE_IO);
+	assert_int_equal(comap_last_error()->offset_bytes, 200 * 65536);
+	assert_int_equal(comap_map_copy_out(map, 220 * 65536, byte, 16), -EIO);
+	assert_int_equal(comap_last_error()->cause, COMAP_CAUSE_IO);
+	comap_map_close(map);
+	mounts_again(where[XFS]);
+	MUST(unlink(path) == 0);
+}
+
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(opening_finds_no_space),
 	cmocka_unit_test(growing_finds_no_space),
@@ -195,6 +227,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(holes_find_no_space),
 	cmocka_unit_test(shared_blocks_find_no_space),
 	cmocka_unit_test(reading_a_hole_finds_no_space),
+	cmocka_unit_test(broken_disk_is_an_error),
 };
 
 int main(void)

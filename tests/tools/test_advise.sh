@@ -37,6 +37,8 @@ says '^WAY +MS +CPU MS'
 
 run 3 advise "$folder/missing"
 complains 'cannot open'
+run 1 advise "$folder"
+complains 'is a folder'
 run 2 advise
 run 2 advise "$folder/numbers" --passes many
 complains 'no sense'
