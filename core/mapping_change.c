@@ -209,8 +209,8 @@ static int whole_pages(struct comap_map *map, uint64_t offset_bytes, uint64_t *s
 int comap_map_discard(struct comap_map *map, uint64_t offset_bytes, uint64_t size_bytes,
                       enum comap_discard how)
 {
-	void *start;
-	size_t bytes;
+	void *start = NULL;
+	size_t bytes = 0;
 	int code = whole_pages(map, offset_bytes, &size_bytes, "a discard", &start, &bytes);
 
 	if (code || bytes == 0)
@@ -221,8 +221,8 @@ int comap_map_discard(struct comap_map *map, uint64_t offset_bytes, uint64_t siz
 
 int comap_map_punch(struct comap_map *map, uint64_t offset_bytes, uint64_t size_bytes)
 {
-	void *start;
-	size_t bytes;
+	void *start = NULL;
+	size_t bytes = 0;
 	int code = whole_pages(map, offset_bytes, &size_bytes, "a punch", &start, &bytes);
 
 	if (code || bytes == 0)

@@ -191,7 +191,7 @@ int comap_records_open(struct comap_map *map, uint64_t offset_bytes, uint64_t si
                        const struct comap_type *type, unsigned flags,
                        struct comap_records *ret_records)
 {
-	const void *bytes;
+	const void *bytes = NULL;
 	int code = part_of(map, offset_bytes, &size_bytes, flags, &bytes);
 
 	return code ? code : comap_records_over(bytes, size_bytes, type, flags, ret_records);
@@ -336,7 +336,7 @@ int comap_records_open_described(struct comap_map *map, const struct comap_type 
 	unsigned char whole[COMAP_RECORDS_HEADER_MAX];
 	uint64_t size_bytes = COMAP_MAP_REST;
 	struct header header;
-	const void *bytes;
+	const void *bytes = NULL;
 	bool swapped = false;
 	int code = check_arguments(map, type, ret_records);
 
