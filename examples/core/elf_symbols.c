@@ -15,6 +15,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define SAID (-4096) /* the reason is printed already; no errno is as large */
+
 COMAP_FIELDS(Elf64_Shdr, COMAP_FIELD(u32, sh_type), COMAP_FIELD(u32, sh_link),
              COMAP_FIELD(u64, sh_offset), COMAP_FIELD(u64, sh_size));
 COMAP_FIELDS(Elf64_Sym, COMAP_FIELD(u32, st_name), COMAP_FIELD(u8, st_info),
@@ -34,7 +36,7 @@ static int open_sections(struct comap_map *map, struct comap_records *ret_sectio
 		return -1;
 	if (memcmp(head->e_ident, ELFMAG, SELFMAG) != 0 || head->e_ident[EI_CLASS] != ELFCLASS64 ||
 	    head->e_ident[EI_DATA] != ELFDATA2LSB || head->e_shentsize != sizeof(Elf64_Shdr))
-		return fputs("elf-symbols: no little-endian ELF file of 64 bits\n", stderr), -2;
+		return fputs("elf-symbols: no little-endian ELF file of 64 bits\n", stderr), SAID;
 	return comap_records_open(map, head->e_shoff, (uint64_t)head->e_shnum * sizeof(Elf64_Shdr),
 	                          COMAP_TYPE(Elf64_Shdr), 0, ret_sections);
 }
@@ -63,7 +65,7 @@ static int open_symbols(struct comap_map *map, struct symbols *ret_symbols)
 		return code;
 	table = find_table(&sections);
 	if (!table)
-		return fputs("elf-symbols: the file has no symbols\n", stderr), -2;
+		return fputs("elf-symbols: the file has no symbols\n", stderr), SAID;
 	strings = COMAP_RECORD(Elf64_Shdr, &sections, table->sh_link);
 	if (!strings)
 		return -1;
@@ -116,7 +118,7 @@ int main(int argc, char **argv)
 	/* Had the file been cut meanwhile, some of it would have read as zeros. */
 	if (code == 0)
 		code = comap_map_status(map);
-	if (code && code != -2)
+	if (code && code != SAID)
 		fprintf(stderr, "elf-symbols: %s: %s\n", argv[1], comap_error_text());
 	comap_map_close(code == 0 ? map : NULL);
 	return code || missing;

@@ -77,8 +77,13 @@ static int show(const char *path, const char *name, int advice)
 
 int main(int argc, char **argv)
 {
+	struct comap_map *map;
+
 	if (argc != 2)
 		return fprintf(stderr, "usage: lazy FILE\n"), 2;
+	if (comap_map_open(argv[1], NULL, &map) < 0) /* a pipe would keep evict() waiting */
+		return fprintf(stderr, "lazy: %s\n", comap_error_text()), 1;
+	comap_map_close(map);
 	printf("pages in memory after ...                   faults of the touch\n"
 	       "%-14s %10s %10s %10s %7s %7s\n", "advice", "mapping", "advising", "one byte", "major", "minor");
 	for (unsigned i = 0; i < sizeof ways / sizeof ways[0]; i++)

@@ -38,6 +38,9 @@ echo more >>"$folder/numbers"
 echo more | "$bin/growing-file" "$folder/grown" >/dev/null
 cmp "$folder/numbers" "$folder/grown"
 
+fails 'No such file' "$bin/lazy" "$folder/none"
+mkfifo "$folder/pipe"
+fails 'no regular file' timeout 20 "$bin/lazy" "$folder/pipe"
 "$bin/lazy" "$folder/numbers" | grep -c . | { read -r lines; is 'lines of lazy' "$lines" 7; }
 
 "$bin/binary-records" write "$folder/records" 1000
@@ -52,6 +55,7 @@ is elf-symbols "$("$elf" "$elf" main | awk '{ printf "%s %016x\n", $1, $2 }')" "
 if "$elf" "$elf" no_such_symbol >"$folder/out" 2>&1 || [ -s "$folder/out" ]; then
 	echo "a symbol that is not there was found" >&2; exit 1
 fi
+fails 'No such file' "$elf" "$folder/none" main
 fails 'no little-endian ELF' "$elf" "$folder/numbers" main
 head -c 5000 "$elf" >"$folder/cut"
 fails 'not inside' "$elf" "$folder/cut" main
