@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -155,13 +156,43 @@ static void no_flush_succeeds_after_a_failure(void **state)
 	mounts_end("/tmp/gate");
 }
 
-/* A file of the same number, born later, is another file. */
+/* What another process of comap leaves when a flush fails, here for a file of that number born so
+ * much later. */
+static void leave_mark(const char *path, uint64_t later_ns, char mark[static 120])
+{
+	struct statx st;
+	uint64_t born_ns = 0;
+	int fd;
+
+	MUST(statx(AT_FDCWD, path, 0, STATX_INO | STATX_BTIME, &st) == 0);
+	if (st.stx_mask & STATX_BTIME)
+		born_ns = (uint64_t)st.stx_btime.tv_sec * 1000000000u + st.stx_btime.tv_nsec;
+	snprintf(mark, 120, "/dev/shm/comap.unflushed.%u.%u.%llu.%llu", st.stx_dev_major, st.stx_dev_minor,
+	         (unsigned long long)st.stx_ino, (unsigned long long)(born_ns + later_ns));
+	fd = open(mark, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+	MUST(fd >= 0);
+	close(fd);
+}
+
+/* A file of the same number, born at another time, is another file. */
 static void failure_does_not_stick_to_the_number(void **state)
 {
-	const char *path = files_make(PROC_DISK, "other", 5000);
-	struct comap_map *map = open_map(path, WRITE());
+	struct comap_map *map = open_map(files_make(PROC_DISK, "other", 5000), WRITE());
+	const char *path = proc_path(PROC_DISK, "other");
+	char mark[120];
 
-	*(char *)comap_map_data_mutable(map) = 1;
+	leave_mark(path, 1, mark);
+	assert_int_equal(comap_map_flush(map, COMAP_FLUSH_METADATA, 0, COMAP_MAP_REST), 0);
+	MUST(unlink(mark) == 0);
+	leave_mark(path, 0, mark);
+	assert_int_equal(comap_map_flush(map, COMAP_FLUSH_METADATA, 0, COMAP_MAP_REST), -EIO);
+	assert_int_equal(comap_last_error()->cause, COMAP_CAUSE_UNFLUSHED);
+	if (geteuid() == 0) { /* a stranger's mark is not believed */
+		MUST(chown(mark, 65534, 65534) == 0);
+		assert_int_equal(comap_map_flush(map, COMAP_FLUSH_METADATA, 0, COMAP_MAP_REST), 0);
+	}
+	assert_int_equal(comap_map_flush_forget(map), 0);
+	assert_int_equal(access(mark, F_OK), -1);
 	assert_int_equal(comap_map_flush(map, COMAP_FLUSH_METADATA, 0, COMAP_MAP_REST), 0);
 	comap_map_close(map);
 }
