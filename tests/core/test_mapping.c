@@ -185,7 +185,7 @@ static void private_copy_stays_private(void **state)
 
 static void offset_is_any(void **state)
 {
-	const uint64_t far = ((uint64_t)2 << 30) + 2; /* beyond what 32 bits of signed offset hold */
+	const uint64_t far = ((uint64_t)1 << 32) + 1; /* beyond what 32 bits hold */
 	const char *path = files_make(PROC_DISK, "far", 0);
 	struct comap_map *map;
 

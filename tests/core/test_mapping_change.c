@@ -288,6 +288,9 @@ static void pages_are_locked(void **state)
 	assert_int_equal(mincore((void *)(uintptr_t)comap_map_data(map), 16 * 4096, resident), 0);
 	for (int i = 0; i < 16; i++)
 		assert_true(resident[i] & 1);
+	assert_int_equal(comap_map_lock(map, 0, COMAP_MAP_REST, COMAP_LOCK_NOW), 0); /* again: no more */
+	assert_int_equal(locked_kb(), before_kb + 64);
+	assert_int_equal(comap_map_unlock(map, 0, COMAP_MAP_REST), 0);
 	assert_int_equal(comap_map_unlock(map, 0, COMAP_MAP_REST), 0);
 	assert_int_equal(locked_kb(), before_kb);
 	assert_int_equal(comap_map_lock(map, 4096, 4096, COMAP_LOCK_ON_FAULT), 0);
