@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Full disks, and broken ones: an error, never a signal. The matrix: tmpfs, ext4, xfs, reflinked xfs (small file
- * systems of our own, root only) times opening, growing, filling holes, copying, storing. */
+/* Full disks, and broken ones: an error, never a signal. The matrix: tmpfs, ext4, xfs, reflinked xfs (small
+ * file systems of our own, root only) times opening, growing, filling holes, copying, storing. */
 #include <comap/flush.h>
 #include <comap/guard.h>
 
