@@ -233,15 +233,13 @@ static void read_only_handles_stay_so(void **state)
 	comap_map_close(map);
 }
 
-static void code_is_written_then_run(void **state)
+static void write_then_run(struct comap_map *map)
 {
 #if defined(__x86_64__)
 	static const unsigned char code[] = { 0xb8, 0xab, 0, 0, 0, 0xc3 }; /* mov $0xab, %eax; ret */
-	struct comap_map *map = NULL;
 	int (*function)(void);
 	const void *entry;
 
-	assert_int_equal(comap_map_open_anonymous(sizeof code, NULL, &map), 0);
 	memcpy(comap_map_data_mutable(map), code, sizeof code);
 	assert_int_equal(comap_map_protect(map, 0, COMAP_MAP_REST,
 	                                   COMAP_PROTECT_READ | COMAP_PROTECT_EXECUTE), 0);
@@ -254,8 +252,22 @@ static void code_is_written_then_run(void **state)
 	*(char *)comap_map_data_mutable(map) = 0;
 	comap_map_close(map);
 #else
+	comap_map_close(map);
 	skip();
 #endif
+}
+
+static void code_is_written_then_run(void **state)
+{
+	struct comap_map *map = NULL;
+
+	assert_int_equal(comap_map_open_anonymous(4096, NULL, &map), 0);
+	write_then_run(map);
+}
+
+static void code_of_a_file_is_written_then_run(void **state)
+{
+	write_then_run(open_map(files_make(PROC_DISK, "code", 4096), COMAP_MAP_OPTIONS(.mode = COMAP_MAP_WRITE)));
 }
 
 /* ---- locks ----------------------------------------------------------------------------------- */
@@ -343,6 +355,14 @@ static void discarding_loses_private_changes(void **state)
 	assert_int_equal(comap_map_discard(map, 0, 4096, COMAP_DISCARD_NOW), 0);
 	assert_int_equal(*(const char *)comap_map_data(map), 0);
 	assert_int_equal(comap_map_discard(map, 4096, 4096, COMAP_DISCARD_LAZY), 0);
+	comap_map_close(map);
+	/* Protection does not keep what is discarded. */
+	assert_int_equal(comap_map_open_anonymous(8192, NULL, &map), 0);
+	memset(comap_map_data_mutable(map), 'x', 8192);
+	assert_int_equal(comap_map_protect(map, 0, COMAP_MAP_REST, COMAP_PROTECT_READ), 0);
+	assert_int_equal(comap_map_discard(map, 4096, 4096, COMAP_DISCARD_NOW), 0);
+	assert_int_equal(*(const char *)comap_map_at(map, 4095, 1, 1), 'x');
+	assert_int_equal(*(const char *)comap_map_at(map, 4096, 1, 1), 0);
 	comap_map_close(map);
 }
 
@@ -500,6 +520,7 @@ static const struct CMUnitTest tests[] = {
 	PROC_TEST(protection_goes_and_comes),
 	PROC_TEST(read_only_handles_stay_so),
 	PROC_TEST(code_is_written_then_run),
+	PROC_TEST(code_of_a_file_is_written_then_run),
 	PROC_TEST(pages_are_locked),
 	PROC_TEST(lock_names_the_limit),
 	PROC_TEST(discarding_loses_private_changes),
