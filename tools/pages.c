@@ -21,6 +21,8 @@ const char tool_pages_help[] =
 	"process and the first one both have in their page tables, how many are the same page\n"
 	"frame; '-' without the privilege to see frames (CAP_SYS_ADMIN).\n"
 	"\n"
+	"Any file will do: what has a slash in it is a path.\n"
+	"\n"
 	"Options:\n"
 	"      --no-frames       do not compare page frames: faster for large regions\n"
 	TOOL_HELP_JSON
@@ -29,7 +31,8 @@ const char tool_pages_help[] =
 	"\n"
 	"Examples:\n"
 	"  comap pages fx\n"
-	"  comap pages fx --json | jq '.pss_bytes, .rss_bytes'\n";
+	"  comap pages fx --json | jq '.pss_bytes, .rss_bytes'\n"
+	"  comap pages ./access.log\n";
 
 struct survey {
 	struct tool_call call;
@@ -60,9 +63,12 @@ static int identify(struct survey *survey, const char *name)
 		return tool_fail(name);
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0) {
-		code = errno == ENOENT ? TOOL_NOT_FOUND : errno == EACCES ? TOOL_PERMISSION
-		                                                          : TOOL_FAILED;
-		return tool_say(code, name, "cannot open %s: %s", path, strerror(errno));
+		int failure = errno;
+		bool is_here = !strchr(name, '/') && access(name, F_OK) == 0;
+
+		code = failure == ENOENT ? TOOL_NOT_FOUND : failure == EACCES ? TOOL_PERMISSION : TOOL_FAILED;
+		return tool_say(code, name, "cannot open %s: %s%s", path, strerror(failure),
+		                is_here ? "; a name is a region's: for the file in this folder put ./ before it" : "");
 	}
 	if (fstat(fd, &stat) != 0 || !S_ISREG(stat.st_mode)) {
 		close(fd);

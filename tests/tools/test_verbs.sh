@@ -86,6 +86,14 @@ run 0 pages fx
 says "^ *$owner +role .*"
 run 0 pages fx --json
 json ".processes[0].pid == $owner and .pss_bytes > 0 and .rss_bytes >= .pss_bytes"
+mkdir "$COMAP_DIR/elsewhere"
+echo text >"$COMAP_DIR/elsewhere/text"
+cd "$COMAP_DIR/elsewhere"
+run 3 pages text
+complains 'put \./ before it'
+run 0 pages ./text
+cd "$OLDPWD"
+rm -r "$COMAP_DIR/elsewhere"
 run 0 value watch fx rates --count 5
 same 5 "$(wc -l <"$out")" "watch --count 5 prints five versions"
 same "$(cut -d' ' -f1 "$out" | sort -nu)" "$(cut -d' ' -f1 "$out")" "versions only grow"
