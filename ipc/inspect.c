@@ -138,14 +138,15 @@ int comap_seat_at(struct comap *region, uint32_t index, struct comap_seat *ret_s
 	token = comap__token(word >> 2, index);
 	ret_seat->life = (word & 3) == COMAP_SEAT_DEAD || comap__seat_is_dead(region, token)
 		? COMAP_LIFE_DEAD : COMAP_LIFE_ALIVE;
-	ret_seat->pid = shm->pid.v;
-	ret_seat->pid_namespace = shm->pid_namespace.v;
-	ret_seat->attached_ns = shm->attached_ns.v;
+	/* relaxed, all: a snapshot; seats come and go */
+	ret_seat->pid = comap_u32_load_relaxed(&shm->pid);
+	ret_seat->pid_namespace = comap_u64_load_relaxed(&shm->pid_namespace);
+	ret_seat->attached_ns = comap_u64_load_relaxed(&shm->attached_ns);
 	memcpy(ret_seat->name, shm->name, sizeof ret_seat->name - 1);
 	ret_seat->same_namespace = ret_seat->pid_namespace == comap__pid_namespace();
 	if (ret_seat->same_namespace && ret_seat->life == COMAP_LIFE_ALIVE)
 		ret_seat->stopped = comap__process_is_stopped(ret_seat->pid);
-	ret_seat->evictions = shm->evictions.v;
+	ret_seat->evictions = comap_u64_load_relaxed(&shm->evictions);
 	look_at_threads(region, token, ret_seat);
 	return 0;
 }

@@ -176,7 +176,8 @@ static int fail_held_up(struct comap *region, const struct comap_thread_shm *thr
 	if (!(owner & 1) || index >= region->identity->seat_count)
 		return comap__fail(COMAP_CAUSE_TIMEOUT, "the grace period was not over in time");
 	code = comap__fail(COMAP_CAUSE_TIMEOUT, "%s is still inside a read section, in thread %u",
-	                   comap__seat_name(region, index).text, thread->thread_id.v);
+	                   comap__seat_name(region, index).text,
+	                   comap_u32_load_relaxed(&thread->thread_id)); /* relaxed: for the message, too */
 	comap__error()->seat = index;
 	return code;
 }

@@ -121,15 +121,19 @@ struct comap__seat_name comap__seat_name(const struct comap *region, uint32_t se
 {
 	struct comap__seat_name name;
 	const struct comap_seat_shm *shm;
+	uint32_t pid;
+	bool is_here;
 
 	if (seat >= region->identity->seat_count) {
 		snprintf(name.text, sizeof name.text, "seat %u, which there is not", seat);
 		return name;
 	}
 	shm = &region->seats[seat];
-	snprintf(name.text, sizeof name.text, "seat %u (%.31s, pid %u%s)", seat, shm->name, shm->pid.v,
-	         shm->pid_namespace.v == comap__pid_namespace() && comap__process_is_stopped(shm->pid.v)
-	         ? ", stopped" : "");
+	/* relaxed, both: for a message */
+	pid = comap_u32_load_relaxed(&shm->pid);
+	is_here = comap_u64_load_relaxed(&shm->pid_namespace) == comap__pid_namespace();
+	snprintf(name.text, sizeof name.text, "seat %u (%.31s, pid %u%s)", seat, shm->name, pid,
+	         is_here && comap__process_is_stopped(pid) ? ", stopped" : "");
 	return name;
 }
 
