@@ -276,6 +276,8 @@ int tool_advise(int argc, char **argv)
 	close(fd);
 	if (code)
 		return tool_fail(advice.job.path);
+	if (advice.measure && advice.use.pass_count > 1)
+		return tool_usage(&advice.call, "--measure times one pass: leave out --passes");
 	if (advice.measure && advice.choice.size_bytes < 4096)
 		return tool_say(TOOL_FAILED, advice.job.path, "too small to measure, or without a size");
 	if (advice.use.random && advice.use.access_count)

@@ -263,6 +263,14 @@ void out_u64(struct out *out, const char *key, uint64_t number)
 	put(out, key, text, text);
 }
 
+void out_i64(struct out *out, const char *key, int64_t number)
+{
+	char text[24];
+
+	snprintf(text, sizeof text, "%" PRId64, number);
+	put(out, key, text, text);
+}
+
 void out_bytes(struct out *out, const char *key, uint64_t bytes)
 {
 	char size[24], json[24];

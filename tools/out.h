@@ -53,6 +53,7 @@ void out_object_end(struct out *out);
 
 void out_text(struct out *out, const char *key, const char *text); /* NULL: null, "-" */
 void out_u64(struct out *out, const char *key, uint64_t number);
+void out_i64(struct out *out, const char *key, int64_t number);
 void out_bytes(struct out *out, const char *key, uint64_t bytes);
 void out_bool(struct out *out, const char *key, bool yes);
 void out_time(struct out *out, const char *key, uint64_t realtime_ns); /* 0: null, "-" */

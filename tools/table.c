@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* comap table get, put, del, stat; and what all table verbs are told.
+/* comap table get, put, stat; and what all table verbs are told.
  *
  * get, scan and stat are guests: they copy and validate. The others take a seat for as long as they
  * run. */
@@ -11,6 +11,20 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+static bool parse_ttl(const char *text, uint64_t *ret_ns)
+{
+	uint64_t ms;
+
+	if (strcmp(text, "none") == 0) {
+		*ret_ns = COMAP_TTL_NONE;
+		return true;
+	}
+	if (!tool_parse_seconds(text, &ms) || ms == 0 || ms >= UINT64_MAX / 1000000)
+		return false;
+	*ret_ns = ms * 1000000;
+	return true;
+}
 
 int work_options(struct work *work, int argc, char **argv, const struct option *options, int least,
                  int most)
@@ -32,8 +46,14 @@ int work_options(struct work *work, int argc, char **argv, const struct option *
 			if (!rows_parse_format(optarg, &work->format))
 				return tool_usage(&work->call, "'%s' is no format: tsv, csv, or json", optarg);
 			break;
+		case WORK_PRESENT: work->present = true; break;
+		case WORK_KEY_HEX: work->key_is_hex = true; break;
+		case WORK_VERSION:
+			if (!tool_parse_number(optarg, UINT64_MAX, &work->version) || work->version == 0)
+				return tool_usage(&work->call, "'%s' is no version: 1, 2, 3 ...", optarg);
+			break;
 		case WORK_TTL:
-			if (!tool_parse_seconds(optarg, &work->ttl_ms) || work->ttl_ms == 0)
+			if (!parse_ttl(optarg, &work->ttl_ns))
 				return tool_usage(&work->call, "'%s' is no time", optarg);
 			break;
 		case WORK_BUDGET:
@@ -80,11 +100,26 @@ int work_begin(struct work *work, enum work_access access)
 	return TOOL_OK;
 }
 
+int work_key(struct work *work)
+{
+	const char *text = work->call.operands[2];
+	size_t length = strlen(text);
+
+	work->key = out_alloc(length + 1);
+	work->key_bytes = work->key_is_hex ? length / 2 : length;
+	if (!work->key_is_hex)
+		memcpy(work->key, text, length + 1);
+	else if (!field_read_hex(text, length, work->key))
+		return tool_usage(&work->call, "'%s' is no list of two hexadecimal digits for each byte", text);
+	return TOOL_OK;
+}
+
 void work_end(struct work *work)
 {
 	comap_table_close(work->table);
 	comap_close(work->region);
 	free(work->type);
+	free(work->key);
 }
 
 void work_note(struct work *work, const char *what, uint64_t count)
@@ -104,19 +139,21 @@ const char tool_table_get_help[] =
 	"Options:\n"
 	"      --hex             a dump of the bytes\n"
 	"      --raw             the bytes as they are, though there is a field list\n"
+	WORK_HELP_KEY
 	TOOL_HELP_JSON
 	"  -H, --no-headings     leave out the line with type and version\n"
 	"\n"
 	"Examples:\n"
 	"  comap table get fx sessions u-17\n";
 
-static int fetch(struct work *work, const char *key, struct value_copy *copy)
+static int fetch(struct work *work, struct value_copy *copy)
 {
 	struct comap_view view = { 0 };
 	int code = -ENOBUFS;
 
 	for (int i = 0; i < 100 && code == -ENOBUFS; i++) {
-		code = comap_table_get(work->table, key, strlen(key), copy->data, copy->capacity_bytes, &view);
+		code = comap_table_get(work->table, work->key, work->key_bytes, copy->data, copy->capacity_bytes,
+		                       &view);
 		if (code != -ENOBUFS)
 			break;
 		free(copy->data);
@@ -126,9 +163,9 @@ static int fetch(struct work *work, const char *key, struct value_copy *copy)
 	copy->size_bytes = view.size_bytes;
 	copy->version = view.version;
 	if (code)
-		return tool_fail(key);
+		return tool_fail(copy->name);
 	return copy->type && copy->size_bytes < copy->type->size_bytes
-		? tool_say(TOOL_UNUSABLE, key, "its %zu bytes are less than its type's %u", copy->size_bytes,
+		? tool_say(TOOL_UNUSABLE, copy->name, "its %zu bytes are less than its type's %u", copy->size_bytes,
 		           copy->type->size_bytes)
 		: TOOL_OK;
 }
@@ -136,7 +173,8 @@ static int fetch(struct work *work, const char *key, struct value_copy *copy)
 int tool_table_get(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "hex", no_argument, NULL, WORK_HEX }, { "raw", no_argument, NULL, WORK_RAW }, TOOL_OPTIONS
+		{ "hex", no_argument, NULL, WORK_HEX }, { "raw", no_argument, NULL, WORK_RAW },
+		{ "key-hex", no_argument, NULL, WORK_KEY_HEX }, TOOL_OPTIONS
 	};
 	struct work work = WORK(argv[0]);
 	struct value_copy copy = { 0 };
@@ -144,11 +182,13 @@ int tool_table_get(int argc, char **argv)
 
 	if (code)
 		return code;
-	code = work_begin(&work, WORK_LOOK);
+	code = work_key(&work);
+	if (!code)
+		code = work_begin(&work, WORK_LOOK);
 	copy.name = work.call.operands[2];
 	copy.type = work.type;
 	if (!code)
-		code = fetch(&work, copy.name, &copy);
+		code = fetch(&work, &copy);
 	if (!code)
 		code = value_print(&work.call.out, &copy, work.form, NULL);
 	free(copy.data);
@@ -156,7 +196,7 @@ int tool_table_get(int argc, char **argv)
 	return code;
 }
 
-/* --- put, del --------------------------------------------------------------------------------- */
+/* --- put -------------------------------------------------------------------------------------- */
 
 const char tool_table_put_help[] =
 	"The value is TEXT, or standard input. A table that the region does not have is made.\n"
@@ -164,22 +204,31 @@ const char tool_table_put_help[] =
 	"Options:\n"
 	"      --create          make the region, too, if there is none\n"
 	"      --absent          only if the key is not there; else exit code 7\n"
-	"      --ttl SECONDS     the entry expires after so long\n"
+	"      --present         only if the key is there; else exit code 3\n"
+	"      --version N       only over this version of the key; else exit code 7 (3: not there)\n"
+	"      --ttl SECONDS     the entry expires after so long; none: never\n"
+	WORK_HELP_KEY
 	"      --budget SIZE     make the table, if there is none, as a cache of so many bytes: it\n"
 	"                        evicts instead of filling the region\n"
-	"      --owner USER      write to a region of this user, too; 'any': of whomever\n"
+	WORK_HELP_OWNER
 	"  -j, --json            print the new version as JSON\n"
 	"\n"
 	"Examples:\n"
-	"  comap table put fx sessions u-17 'signed in' --ttl 600\n";
+	"  comap table put fx sessions u-17 'signed in' --ttl 600\n"
+	"  comap table put fx sessions u-17 'signed out' --version 1\n";
+
+static uint32_t put_mode(const struct work *work)
+{
+	return work->absent ? COMAP_TABLE_INSERT : work->present ? COMAP_TABLE_REPLACE :
+	       work->version ? COMAP_TABLE_CAS : COMAP_TABLE_PUT;
+}
 
 static int put(struct work *work, const void *value, size_t value_bytes)
 {
 	const char *key = work->call.operands[2];
 	struct comap_table_write write = {
-		.key = key, .key_bytes = strlen(key), .value = value, .value_bytes = value_bytes,
-		.mode = work->absent ? COMAP_TABLE_INSERT : COMAP_TABLE_PUT,
-		.ttl_ns = work->ttl_ms ? work->ttl_ms * 1000000 : COMAP_TTL_DEFAULT,
+		.key = work->key, .key_bytes = work->key_bytes, .value = value, .value_bytes = value_bytes,
+		.mode = put_mode(work), .version = work->version, .ttl_ns = work->ttl_ns,
 	};
 	uint64_t version = 0;
 	int code = comap_table_write(work->table, &write, &version);
@@ -188,6 +237,10 @@ static int put(struct work *work, const void *value, size_t value_bytes)
 		return tool_fail(key);
 	if (code == COMAP_TABLE_EXISTS)
 		return tool_say(TOOL_BUSY, key, "it is there already, version %" PRIu64, version);
+	if (code == COMAP_TABLE_MISSING)
+		return tool_say(TOOL_NOT_FOUND, key, "the table does not hold it");
+	if (code == COMAP_TABLE_CHANGED)
+		return tool_say(TOOL_BUSY, key, "it has version %" PRIu64 ", not %" PRIu64, version, work->version);
 	work_note(work, "version", version);
 	return TOOL_OK;
 }
@@ -211,49 +264,23 @@ int tool_table_put(int argc, char **argv)
 	static const struct option options[] = {
 		{ "create", no_argument, NULL, WORK_CREATE }, { "absent", no_argument, NULL, WORK_ABSENT },
 		{ "ttl", required_argument, NULL, WORK_TTL }, { "owner", required_argument, NULL, WORK_OWNER },
-		{ "budget", required_argument, NULL, WORK_BUDGET }, TOOL_OPTIONS
+		{ "budget", required_argument, NULL, WORK_BUDGET },
+		{ "present", no_argument, NULL, WORK_PRESENT }, { "version", required_argument, NULL, WORK_VERSION },
+		{ "key-hex", no_argument, NULL, WORK_KEY_HEX }, TOOL_OPTIONS
 	};
 	struct work work = WORK(argv[0]);
 	int code = work_options(&work, argc, argv, options, 3, 4);
 
 	if (code)
 		return code;
-	code = work_begin(&work, WORK_MAKE);
+	if (work.absent + work.present + (work.version != 0) > 1)
+		return tool_usage(&work.call, "one of --absent, --present and --version is enough");
+	code = work_key(&work);
+	if (!code) /* what must be there is in a table that is there */
+		code = work_begin(&work, work.present || work.version ? WORK_CHANGE : WORK_MAKE);
 	if (!code)
 		code = work.call.operand_count == 3 ? put_input(&work)
 			: put(&work, work.call.operands[3], strlen(work.call.operands[3]));
-	work_end(&work);
-	return code;
-}
-
-const char tool_table_del_help[] =
-	"Exit code 3 when the key, or the table, is not there.\n"
-	"\n"
-	"Options:\n"
-	"      --owner USER      write to a region of this user, too; 'any': of whomever\n"
-	"\n"
-	"Examples:\n"
-	"  comap table del fx sessions u-17\n";
-
-int tool_table_del(int argc, char **argv)
-{
-	static const struct option options[] = {
-		{ "owner", required_argument, NULL, WORK_OWNER }, TOOL_OPTIONS
-	};
-	struct work work = WORK(argv[0]);
-	int code = work_options(&work, argc, argv, options, 3, 3);
-	const char *key;
-
-	if (code)
-		return code;
-	code = work_begin(&work, WORK_CHANGE);
-	key = work.call.operands[2];
-	if (!code) {
-		code = comap_table_remove(work.table, key, strlen(key));
-		code = code < 0 ? tool_fail(key) :
-		       code == COMAP_TABLE_MISSING ? tool_say(TOOL_NOT_FOUND, key, "the table does not hold it")
-		                                   : TOOL_OK;
-	}
 	work_end(&work);
 	return code;
 }

@@ -14,8 +14,12 @@ struct work {
 	enum row_format format;      /* scan, load */
 	const char *key_column, *value_column;
 	bool keys;                   /* scan: without values */
-	bool create, absent, in_bulk, progress;
-	uint64_t ttl_ms;
+	bool create, absent, present, in_bulk, progress;
+	uint64_t version;            /* put: only over this one; 0: whatever there is */
+	bool key_is_hex;
+	char *key;                   /* of work_key() */
+	size_t key_bytes;
+	uint64_t ttl_ns;             /* as struct comap_table_write has it */
 	uint64_t budget_bytes;
 	int64_t owner_uid;
 	struct comap *region;
@@ -26,12 +30,19 @@ struct work {
 #define WORK(name) { .call = TOOL_CALL(name) }
 enum {
 	WORK_HEX = 256, WORK_RAW, WORK_KEYS, WORK_CREATE, WORK_ABSENT, WORK_TTL, WORK_OWNER, WORK_BUDGET,
-	WORK_BULK, WORK_FORMAT, WORK_KEY, WORK_VALUE, WORK_PROGRESS,
+	WORK_BULK, WORK_FORMAT, WORK_KEY, WORK_VALUE, WORK_PROGRESS, WORK_PRESENT, WORK_VERSION, WORK_KEY_HEX,
 };
 
 /* Reads the options and counts the operands. An exit code. */
 int work_options(struct work *work, int argc, char **argv, const struct option *options, int least,
                  int most);
+/* The key that the third operand means. An exit code. */
+int work_key(struct work *work);
+#define WORK_HELP_KEY \
+	"      --key-hex         KEY is in hexadecimal digits, two for each byte, as scan's key_hex\n"
+#define WORK_HELP_OWNER \
+	"      --owner USER      write to a region of this user, too; 'any': of whomever\n"
+
 enum work_access {
 	WORK_LOOK,   /* as a guest */
 	WORK_CHANGE, /* attached; the table is there, or it is an error */

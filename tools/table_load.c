@@ -30,7 +30,7 @@ const char tool_table_load_help[] =
 	"  -H, --no-headings     the first line of a csv file is a row\n"
 	"      --create          make the region, too, if there is none\n"
 	"      --bulk            instead of all that the table holds, at once\n"
-	"      --ttl SECONDS     the entries expire after so long; default: what the rows say\n"
+	"      --ttl SECONDS     the entries expire after so long, or never: none; default: what the rows say\n"
 	"      --budget SIZE     make the table, if there is none, as a cache of so many bytes: it\n"
 	"                        evicts instead of filling the region\n"
 	"      --owner USER      write to a region of this user, too; 'any': of whomever\n"
@@ -77,11 +77,11 @@ static uint64_t estimate(const struct loading *loading)
 static int put_row(struct loading *loading, const struct row *row)
 {
 	const struct work *work = loading->work;
-	uint64_t evicted = 0, now_ns = row->expires_ns && !work->ttl_ms ? realtime_ns() : 0;
+	uint64_t evicted = 0, now_ns = row->expires_ns && !work->ttl_ns ? realtime_ns() : 0;
 	struct comap_table_write write = {
 		.key = row->key, .key_bytes = row->key_bytes, .value = row->value,
 		.value_bytes = row->value_bytes, .ret_evicted = &evicted,
-		.ttl_ns = work->ttl_ms ? work->ttl_ms * 1000000 : COMAP_TTL_DEFAULT,
+		.ttl_ns = work->ttl_ns,
 	};
 
 	if (now_ns && row->expires_ns <= now_ns) {

@@ -48,6 +48,14 @@ static void print_bytes_json(struct out *out, const char *key, const char *hex_k
 	free(text);
 }
 
+static int64_t counter_of(const struct comap_table_entry *entry)
+{
+	int64_t number;
+
+	memcpy(&number, entry->value, sizeof number);
+	return number;
+}
+
 static void print_entry_json(struct out *out, const struct comap_type *type, bool keys_only,
                              const struct comap_table_entry *entry)
 {
@@ -60,6 +68,8 @@ static void print_entry_json(struct out *out, const struct comap_type *type, boo
 		out_object_end(out);
 	} else if (!keys_only) {
 		print_bytes_json(out, "value", "value_hex", entry->value, entry->value_bytes);
+		if (entry->counter)
+			out_i64(out, "counter", counter_of(entry));
 	}
 	out_u64(out, "version", entry->version);
 	if (entry->expires_ns)

@@ -101,6 +101,8 @@ int tool_ls(int argc, char **argv);
 int tool_pages(int argc, char **argv);
 int tool_path(int argc, char **argv);
 int tool_ps(int argc, char **argv);
+int tool_table_add(int argc, char **argv);
+int tool_table_clear(int argc, char **argv);
 int tool_table_del(int argc, char **argv);
 int tool_table_dump(int argc, char **argv);
 int tool_table_get(int argc, char **argv);
@@ -109,6 +111,7 @@ int tool_table_put(int argc, char **argv);
 int tool_table_restore(int argc, char **argv);
 int tool_table_scan(int argc, char **argv);
 int tool_table_stat(int argc, char **argv);
+int tool_table_touch(int argc, char **argv);
 int tool_table_watch(int argc, char **argv);
 int tool_unlink(int argc, char **argv);
 int tool_value_get(int argc, char **argv);
@@ -116,7 +119,8 @@ int tool_value_put(int argc, char **argv);
 int tool_value_watch(int argc, char **argv);
 int tool_verify(int argc, char **argv);
 
-extern const char tool_table_dump_help[], tool_table_restore_help[];
+extern const char tool_table_add_help[], tool_table_clear_help[], tool_table_dump_help[],
+	tool_table_restore_help[], tool_table_touch_help[];
 extern const char tool_advise_help[], tool_create_help[], tool_info_help[], tool_ls_help[],
 	tool_pages_help[], tool_path_help[], tool_ps_help[], tool_table_del_help[], tool_table_get_help[],
 	tool_table_load_help[], tool_table_put_help[], tool_table_scan_help[], tool_table_stat_help[],

@@ -42,6 +42,8 @@ complains 'is a folder'
 run 2 advise
 run 2 advise "$folder/numbers" --passes many
 complains 'no sense'
+run 2 advise "$folder/numbers" --measure --passes 3
+complains 'times one pass'
 run 1 advise "$folder/small" --measure
 complains 'too small'
 finish

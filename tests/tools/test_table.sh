@@ -81,6 +81,54 @@ complains 'line 1: no tab'
 run 3 table load copy sessions "$COMAP_DIR/.missing"
 run 2 table put fx sessions u-17 text --ttl soon
 run 2 table get fx sessions
+
+# Conditions, counters, times, keys that are no text.
+run 3 table put fx sessions cas a --present
+complains 'does not hold it'
+run 0 table put fx sessions cas a --absent
+run 0 table get fx sessions cas --json
+version=$(jq .version "$out")
+run 7 table put fx sessions cas b --version $((version + 1))
+complains "it has version $version, not $((version + 1))"
+run 0 table put fx sessions cas b --version "$version"
+run 0 table get fx sessions cas --raw
+same b "$(cat "$out")" "the value that was put over its version"
+run 3 table put fx sessions none b --version 1
+run 3 table put fx no-such-table a b --present
+run 2 table put fx sessions cas c --present --absent
+run 2 table put fx sessions cas c --version 0
+run 0 table put fx sessions cas c --present --ttl 600
+run 0 table scan fx sessions --format json
+says '"key": "cas", "value": "c", "version": [0-9]+, "expires_ns": [0-9]+'
+run 0 table touch fx sessions cas --ttl none
+run 0 table scan fx sessions --format json
+says '"key": "cas", "value": "c", "version": [0-9]+}'
+run 3 table touch fx sessions nobody
+run 0 table put fx sessions 00ff80 bytes --key-hex
+run 0 table get fx sessions 00FF80 --key-hex --raw
+same bytes "$(cat "$out")" "the value of a key that is no text"
+run 0 table scan fx sessions --format json
+says '"key_hex": "00ff80", "value": "bytes"'
+run 0 table del fx sessions 00ff80 --key-hex
+run 2 table get fx sessions 00f --key-hex
+run 2 table get fx sessions xy --key-hex
+run 0 table add fx hits page
+same 1 "$(cat "$out")" "a new counter"
+run 0 table add fx hits page 41 --json
+json '.value == 42'
+run 0 table add fx hits page -- -50
+same -8 "$(cat "$out")" "a counter below zero"
+run 0 table scan fx hits --format json
+json '.counter == -8'
+run 2 table add fx hits page many
+run 2 table add fx hits page 99999999999999999999
+run 1 table add fx sessions cas
+complains 'is no counter'
+run 0 table clear fx sessions
+run 0 table stat fx sessions --json
+json '.entries == 0'
+run 3 table clear fx no-such-table
+run 3 table touch fx no-such-table a
 run 0 verify fx
 run 0 verify copy
 finish

@@ -4,7 +4,7 @@
 
 _comap_verbs="create info ls ps value table pages verify advise unlink path version help"
 _comap_value_verbs="get put watch"
-_comap_table_verbs="get put del scan load dump restore stat watch"
+_comap_table_verbs="get put del add touch clear scan load dump restore stat watch"
 
 declare -gA _comap_options=(
 	[create]="--max --mode --seats --threads --objects --fenced --if-missing --json"
@@ -14,9 +14,12 @@ declare -gA _comap_options=(
 	["value get"]="--field --hex --raw --wait --timeout --json --no-headings"
 	["value put"]="--create --file --hex --json --owner"
 	["value watch"]="--count --after --timeout --hex --raw --wait --json"
-	["table get"]="--hex --raw --json --no-headings"
-	["table put"]="--create --absent --ttl --budget --owner --json"
-	["table del"]="--owner"
+	["table get"]="--hex --raw --key-hex --json --no-headings"
+	["table put"]="--create --absent --present --version --ttl --key-hex --budget --owner --json"
+	["table del"]="--key-hex --owner"
+	["table add"]="--create --key-hex --owner --json"
+	["table touch"]="--ttl --key-hex --owner"
+	["table clear"]="--owner"
 	["table scan"]="--format --no-headings --keys --json"
 	["table dump"]="--every --by-and-by --owner --json"
 	["table restore"]="--create --owner --json"
@@ -76,7 +79,7 @@ _comap() {
 		_comap_reply "$current" tsv csv json
 		return ;;
 	--max | --mode | --seats | --threads | --objects | --field | --timeout | --ttl | --budget | --count | \
-		--every | --key-column | --value-column | \
+		--version | --every | --key-column | --value-column | \
 		--after | --tries | --passes | --processes | --literal | --runs)
 		return ;;
 	esac
