@@ -173,11 +173,12 @@ static int guess_format(struct question *question)
 	char text[16384];
 	int fd = question->path ? open(question->path, O_RDONLY | O_CLOEXEC) : -1;
 	ssize_t got = fd >= 0 ? read(fd, text, sizeof text) : 0;
+	int failure = errno;
 
 	if (fd >= 0)
 		close(fd);
-	else if (question->path)
-		return complain(question->path, strerror(errno));
+	if (question->path && (fd < 0 || got < 0))
+		return complain(question->path, strerror(failure));
 	if (got <= 0 || !format_guess(text, (size_t)got, &question->format))
 		return complain("no known format; say --format or --regex", "");
 	return 0;

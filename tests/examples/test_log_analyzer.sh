@@ -109,6 +109,10 @@ for wrong in "--by nonsense" "--format nonsense" "--regex (" "--regex x" "--top 
 	grep -q '^log-analyzer: ' "$folder/err"
 done
 if "$analyzer" "$folder/missing" 2>/dev/null; then echo "not so: a missing file fails"; exit 1; fi
+if out=$("$analyzer" "$folder" 2>&1) || [[ "$out" != *'Is a directory'* ]]; then
+	echo "not so: a folder fails, and is called one: $out"
+	exit 1
+fi
 if command -v gnuplot >/dev/null; then
 	"$analyzer" "$log" --bucket 1m --chart "$folder/chart.svg" >/dev/null
 	grep -q '<svg' "$folder/chart.svg"
